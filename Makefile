@@ -1,0 +1,57 @@
+# Every target sets itself up: a fresh Debian or Ubuntu with make and Python 3.11+ is enough.
+# What is installed is what the lock files pin, into .venv and nowhere else.
+#
+#   make PYTHON=python3.12 test    use this interpreter for .venv
+#   make JOBS=4 test               run this many tests at a time (default 2)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+# Somebody's own environment must not decide what the guard is built from or tested with.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+export PYTHON
+
+.PHONY: help demo test check e2e bench lint lock setup setup-dev setup-peers
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: setup ## guard a drawn scene with a canary in it; writes safelight-demo/
+	@$(BIN)/safelight demo
+
+test: setup-dev setup-peers lint ## everything CI runs: lint, types, all tests
+	@$(PYTEST)
+
+check: setup-dev lint ## the quick part: lint, types, fast tests
+	@$(PYTEST) -m "not slow and not e2e"
+
+e2e: setup-dev setup-peers ## the tests that start other programs on loopback
+	@$(PYTEST) -m e2e
+
+bench: setup ## measure speed on this machine
+	@$(BIN)/safelight bench
+
+lint: setup-dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+setup:
+	@tools/setup-venv runtime
+
+setup-dev:
+	@tools/setup-venv dev
+
+# The one system package that a test needs: ffmpeg, as the publisher and the server we talk to.
+setup-peers:
+	@tools/need-program ffmpeg ffmpeg "the tests that publish and read RTMP"
+
+lock: ## pin the dependencies of pyproject.toml anew, with hashes (needs the network)
+	@tools/lock

@@ -1,0 +1,39 @@
+"""Safelight: judges live video on the device before it is encoded and encrypted.
+
+The public API. ``open`` guards a source and returns a running ``Session``; the rest are the
+nouns that a host app meets. Everything else may change.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from safelight.bundle.trust import default_folder, describe, stand_in_folder
+from safelight.errors import SafelightError
+from safelight.events import StreamEvent
+from safelight.opening import open
+from safelight.report import Report
+from safelight.session import Session
+from safelight.types import CardText, Direction, Reason, State
+
+__version__ = version("safelight")
+
+__all__ = [
+    "CardText",
+    "Direction",
+    "Reason",
+    "Report",
+    "SafelightError",
+    "Session",
+    "State",
+    "StreamEvent",
+    "__version__",
+    "default_folder",
+    "describe",
+    "open",
+    "policy_names",
+    "policy_text",
+    "stand_in_folder",
+    "verify_bundle",
+    "verify_policy",
+]

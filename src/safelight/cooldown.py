@@ -1,0 +1,75 @@
+"""The one thing kept across restarts: how many interruptions there were lately.
+
+A file with a level, and two times of day: until when a resume must wait, and from when on
+the level is forgotten. It says nothing of what was seen; deleting it is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from safelight.errors import UsageError
+
+FORGET_AFTER_S: Final = 24 * 3600
+NAME: Final = "cool-down.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """``level`` 0 to 4; ``until`` in seconds since the epoch."""
+
+    level: int = 0
+    until: float = 0.0
+
+
+class CoolDownFile:
+    """The file in the state folder. Every guard of one user shares it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+
+    def read(self, now: float) -> Kept:
+        """Return what is kept; a level older than 24 clear hours is erased.
+
+        A file that cannot be read as what it should be counts as the first level, without
+        a wait: it may have been damaged, and damage must not loosen anything.
+        """
+        try:
+            kept = json.loads(self._path.read_text("utf-8"))
+            level, until = int(kept["level"]), float(kept["until"])
+        except FileNotFoundError:
+            return Kept()
+        except (OSError, ValueError, KeyError, TypeError):
+            return Kept(level=1)
+        if not 0 < level <= 4 or now - until > FORGET_AFTER_S:
+            self._path.unlink(missing_ok=True)
+            return Kept()
+        # A clock set back must not lock anybody out for longer than the longest wait.
+        return Kept(level, min(until, now + 900.0))
+
+    def write(self, kept: Kept) -> None:
+        """Keep a level, whole or not at all.
+
+        Raises:
+            UsageError: the folder cannot be written.
+        """
+        temporary = self._path.with_suffix(".part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.write_text(json.dumps({"level": kept.level, "until": round(kept.until)}))
+            os.replace(temporary, self._path)
+        except OSError as error:
+            raise UsageError(
+                f"the state folder cannot be written ({error.strerror})",
+                "name another with --state",
+            ) from None
+
+
+def default_folder() -> Path:
+    """Return where the file lies unless ``--state`` says otherwise."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "safelight"

@@ -1,0 +1,375 @@
+"""The one state machine: events in, commands out, no clock, no thread, no I/O.
+
+States are walked in stream order, at the head of the queue of held pictures: a frame that
+is judged clear before its elders are settled waits for them. Nothing that happens late,
+twice, out of order or not at all leads to RELEASE; every such path ends in COVER, INTERRUPT,
+Drop or Stop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from safelight.core.gate import Gate
+from safelight.core.held import Entry, Held, Result, Views
+from safelight.core.limits import Limits
+from safelight.core.policy import Policy, checked
+from safelight.core.sound import SoundHold
+from safelight.core.stream import NO_COOL_DOWN, CoolDown, Stream
+from safelight.types import (
+    Absent,
+    AbsentReason,
+    Action,
+    AudioArrived,
+    BundleChanged,
+    Calibration,
+    Command,
+    Discontinuity,
+    Drop,
+    Emit,
+    EmitCard,
+    Event,
+    Evidence,
+    EvidenceReady,
+    Fault,
+    FaultKind,
+    FaultNoted,
+    Gap,
+    Outcome,
+    Picture,
+    PictureArrived,
+    PictureFormat,
+    Reason,
+    Record,
+    Resume,
+    Sound,
+    SourceEnded,
+    State,
+    StateChanged,
+    Stop,
+    StreamStarted,
+    Tick,
+    Token,
+)
+
+
+class Engine:
+    """One stream's engine. One thread at a time calls it; ``handle`` never raises for what
+    arrives, whatever it is."""
+
+    def __init__(  # noqa: PLR0917  (everything it goes by comes in here, once)
+        self,
+        limits: Limits,
+        policy: Policy,
+        calibration: Calibration,
+        views: Views,
+        gate: Gate,
+        secret: bytes,
+        stream: int = 0,
+        cool_down: CoolDown = NO_COOL_DOWN,
+    ) -> None:
+        self._limits = limits
+        self._views = views
+        self._out: list[Command] = []
+        self._stream = Stream(limits, policy, calibration, cool_down, self._out)
+        self._held = Held(limits, policy, gate, views, secret, stream)
+        self._sound = SoundHold(limits)
+        self._now_ns = 0
+        self._barrier: Reason | None = None  # for the next picture
+        self._stalled = False
+        self._faults: deque[int] = deque(maxlen=limits.faults_to_interrupt)
+        self._last_arrived: tuple[int, PictureFormat] | None = None
+        self._last_out_pts_ns: int | None = None
+        self._last_out_now_ns = 0
+        self._ended: Outcome | None = None
+        self._stopped = False
+
+    # --- what the shell may look at -------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The state of the stream, at the frame that leaves next."""
+        return self._stream.state
+
+    @property
+    def stopped(self) -> bool:
+        """Whether ``Stop`` was said; from then on nothing is."""
+        return self._stopped
+
+    @property
+    def wants_frame(self) -> bool:
+        """Whether a patient source should be read on now."""
+        held = self._held
+        return (
+            self._ended is None
+            and len(held.queue) < self._limits.backlog
+            and len(held.outstanding) < self._limits.ahead
+        )
+
+    @property
+    def outstanding(self) -> int:
+        """How many questions the judge has not answered."""
+        return len(self._held.outstanding)
+
+    def wake_ns(self) -> int | None:
+        """Return when a ``Tick`` is needed at the latest; None when only events matter."""
+        if self._stopped or self._limits.patient:
+            return None
+        times = [self._held.wake_ns(), self._sound.wake_ns()]
+        if self._held.queue:
+            head = self._held.queue[0]
+            decided = (
+                self._stream.state is State.INTERRUPTED or self._held.outcome(head) is not None
+            )
+            if decided and self._now_ns < head.due_ns:
+                times.append(head.due_ns)
+            else:
+                times.append(head.deadline_ns)
+        elif self._last_out_pts_ns is not None and self._ended is None:
+            times.append(self._last_out_now_ns + self._stall_ns())
+        return min((at for at in times if at is not None), default=None)
+
+    # --- events ---------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> list[Command]:
+        """Take in one event and return what is to be done, in order."""
+        if self._stopped:
+            return []
+        slept = event.now_ns - self._now_ns
+        started = self._now_ns > 0
+        self._now_ns = max(self._now_ns, event.now_ns)
+        if started and not self._limits.patient and slept > self._limits.suspend_ns:
+            self._break_off()
+        match event:
+            case StreamStarted():
+                self._stream.start(self._now_ns)
+            case PictureArrived():
+                self._picture(event)
+            case AudioArrived():
+                self._audio(event)
+            case EvidenceReady():
+                self._evidence(event.token, event.evidence)
+            case Discontinuity():
+                self._break_off()
+            case BundleChanged():
+                self._judge_gone(Reason.STARTING)
+            case Fault():
+                self._fault(event.kind)
+            case Resume():
+                self._resume()
+            case SourceEnded():
+                self._end(Outcome.ENDED)
+            case Tick():
+                self._tick()
+        self._advance()
+        out = self._out.copy()
+        self._out.clear()
+        return out
+
+    def _picture(self, event: PictureArrived) -> None:
+        frame = event.frame
+        if self._ended is not None or not isinstance(frame.content, Picture):
+            self._out.append(Drop(self._held.token(frame.seq), Reason.END))
+            return
+        if self._too_many():
+            self._out.append(Drop(self._held.token(frame.seq), Reason.OVERLOAD))
+            return
+        gap = frame.gap or self._gap_before(frame.pts_ns, frame.content.format)
+        if gap is not None:
+            self._break_off()
+        self._last_arrived = (frame.pts_ns, frame.content.format)
+        barrier, self._barrier = self._barrier, None
+        if self._stream.state is State.INTERRUPTED:
+            # Nobody looks at anything until somebody resumes.
+            self._held.cut_reference()
+            self._held.arrive_shut(self._now_ns, frame, frame.content, self._stream.reason)
+            return
+        closed = barrier is not None or any(e.barrier for e in self._held.queue)
+        live = self._stream.state is State.LIVE and not closed
+        self._out += self._held.arrive(
+            self._now_ns, frame, frame.content, live=live, barrier=barrier
+        )
+
+    def _too_many(self) -> bool:
+        # A shell that floods the engine must not fill the memory; a patient one looks at
+        # wants_frame, a live one is slower than its source.
+        return not self._limits.patient and len(self._held.queue) >= 4 * self._limits.backlog
+
+    def _gap_before(self, pts_ns: int, picture_format: PictureFormat) -> Gap | None:
+        if self._last_arrived is None:
+            return None
+        last_pts_ns, last_format = self._last_arrived
+        if picture_format != last_format:
+            return Gap.FORMAT
+        if pts_ns < last_pts_ns or pts_ns - last_pts_ns > self._limits.jump_ns:
+            return Gap.TIME
+        return None
+
+    def _audio(self, event: AudioArrived) -> None:
+        frame = event.frame
+        token = self._held.token(frame.seq)
+        if self._ended is not None or not isinstance(frame.content, Sound):
+            self._out.append(Drop(token, Reason.END))
+            return
+        self._out += self._sound.arrive(token, frame, frame.content)
+
+    def _evidence(self, token: Token, evidence: Evidence) -> None:
+        entry = self._held.outstanding.get(token)
+        evidence = checked(evidence, self._views.every)
+        if entry is None:
+            self._stray_answer(token, evidence)
+            return
+        if entry.deadline_ns is not None and self._now_ns >= entry.deadline_ns:
+            evidence = Absent(AbsentReason.LATE)
+        self._held.answer(self._now_ns, entry, evidence)
+        if isinstance(evidence, Absent):
+            self._note(f"no verdict: {evidence.reason.value}")
+        self._out += self._held.settle_ties(self._now_ns)
+
+    def _stray_answer(self, token: Token, evidence: Evidence) -> None:
+        """Answers that nobody waits for count for nothing, unless they contradict."""
+        entry = next((e for e in self._held.queue if e.token == token), None)
+        if entry is None:
+            reference = self._held.reference
+            entry = reference if reference is not None and reference.token == token else None
+        if entry is None or entry.evidence is None:
+            if not self._held.was_void(token):
+                self._note("an answer to no question")
+        elif entry.evidence != evidence:
+            entry.evidence = Absent(AbsentReason.CONTRADICTED)
+            self._note("two answers that contradict each other")
+            self._out += self._held.settle_ties(self._now_ns)
+
+    def _break_off(self) -> None:
+        """The flow broke. Live: forget what is held. A file: finish it, then start closed."""
+        self._last_arrived = None
+        if self._stream.state is State.INTERRUPTED:
+            return
+        if self._limits.patient:
+            self._out += self._held.close_bracket(self._now_ns)
+            self._held.cut_reference()
+            self._barrier = Reason.DISCONTINUITY
+            return
+        self._out += self._held.drop_all(Reason.DISCONTINUITY)
+        self._out += self._sound.drop_all(Reason.DISCONTINUITY)
+        self._stream.close(Reason.DISCONTINUITY, self._head_pts_ns(), self._now_ns)
+
+    def _fault(self, kind: FaultKind) -> None:
+        self._note(f"{kind.value} fault")
+        if kind is FaultKind.SOURCE:
+            self._end(Outcome.FAULT)
+        elif kind is not FaultKind.JUDGE:
+            self._out += self._held.drop_all(Reason.FAULT)
+            self._out += self._sound.drop_all(Reason.FAULT)
+            self._stop(Outcome.FAULT)
+        else:
+            self._judge_gone(Reason.FAULT)
+            self._faults.append(self._now_ns)
+            full = len(self._faults) == self._limits.faults_to_interrupt
+            if full and self._now_ns - self._faults[0] <= self._limits.fault_window_ns:
+                self._faults.clear()
+                self._interrupted(Reason.FAULT)
+
+    def _interrupted(self, reason: Reason) -> None:
+        self._stream.interrupt(reason, self._head_pts_ns(), self._now_ns)
+
+    def _judge_gone(self, reason: Reason) -> None:
+        """What has no answer gets none. Frames judged clear before still leave."""
+        if self._stream.state is State.INTERRUPTED:
+            return
+        first = self._held.shut_undecided(Reason.NO_VERDICT)
+        if first is None:
+            self._barrier = reason
+        elif first.barrier is None:
+            first.barrier = reason
+
+    def _resume(self) -> None:
+        if self._ended is None and self._stream.resume(self._head_pts_ns(), self._now_ns):
+            self._out += self._held.drop_all(Reason.USER_RESUME)
+            self._out += self._sound.drop_all(Reason.USER_RESUME)
+            self._last_arrived = None
+
+    def _end(self, outcome: Outcome) -> None:
+        if self._ended is None:
+            self._out += self._held.close_bracket(self._now_ns)
+            self._ended = outcome
+
+    def _tick(self) -> None:
+        wake = self._held.wake_ns()
+        if wake is not None and self._now_ns >= wake:
+            self._out += self._held.close_bracket(self._now_ns)
+        last = self._last_out_pts_ns
+        quiet = self._now_ns - self._last_out_now_ns
+        if (
+            last is not None
+            and self._ended is None
+            and not self._limits.patient
+            and not self._held.queue
+            and quiet >= self._stall_ns()
+        ):
+            action = Action.INTERRUPT if self._stream.state is State.INTERRUPTED else Action.COVER
+            self._out.append(EmitCard(last + quiet, action))
+            self._left(last + quiet, released=False)
+            self._stalled = True
+
+    def _stall_ns(self) -> int:
+        return self._limits.card_every_ns if self._stalled else self._limits.stall_ns
+
+    # --- the head of the queue ------------------------------------------------------------
+
+    def _advance(self) -> None:
+        while self._held.queue and not self._stopped:
+            entry = self._held.queue[0]
+            if entry.barrier is not None:
+                self._pass_barrier(entry, entry.barrier)
+            result = self._held.outcome(entry)
+            late = entry.deadline_ns is not None and self._now_ns >= entry.deadline_ns
+            if result is None and (late or self._stream.state is State.INTERRUPTED):
+                result = Result(Action.COVER, Reason.NO_VERDICT, None, (), None)
+            if result is None or (not self._limits.patient and self._now_ns < entry.due_ns):
+                break
+            full = self._limits.patient and len(self._held.queue) >= self._limits.backlog
+            verdict = self._stream.walk(
+                entry, result, self._held, self._now_ns, may_wait=not (late or full or self._ended)
+            )
+            if verdict is None:
+                break
+            self._held.void(entry.token)
+            if result.binding is None and entry.evidence is None:
+                entry.shut = entry.shut or Reason.NO_VERDICT  # nothing may lean on it later
+            self._held.queue.popleft()
+            self._out.append(Emit(verdict))
+            self._left(entry.frame.pts_ns, released=verdict.action is Action.RELEASE)
+            self._stalled = False
+            self._out += self._held.settle_ties(self._now_ns)
+        ended = self._ended is not None and not self._held.queue
+        self._out += self._sound.settle(self._now_ns, ended=ended)
+        if ended and not self._stopped and self._ended is not None:
+            self._stop(self._ended)
+
+    def _pass_barrier(self, entry: Entry, barrier: Reason) -> None:
+        pts_ns = entry.frame.pts_ns
+        if self._last_out_pts_ns is not None and pts_ns < self._last_out_pts_ns:
+            # Another clock begins: sound held under the old one has no picture any more.
+            self._out += self._sound.drop_all(barrier)
+        self._stream.close(barrier, pts_ns, self._now_ns)
+        entry.barrier = None
+
+    def _left(self, pts_ns: int, *, released: bool) -> None:
+        self._sound.picture_left(pts_ns, released=released)
+        self._last_out_pts_ns = pts_ns
+        self._last_out_now_ns = self._now_ns
+
+    def _head_pts_ns(self) -> int:
+        if self._held.queue:
+            return self._held.queue[0].frame.pts_ns
+        return self._last_out_pts_ns or 0
+
+    def _stop(self, outcome: Outcome) -> None:
+        self._stopped = True
+        pts = self._last_out_pts_ns or 0
+        self._out.append(Record(StateChanged(self.state, Reason.END, pts, self._now_ns)))
+        self._out.append(Stop(outcome))
+
+    def _note(self, what: str) -> None:
+        self._out.append(Record(FaultNoted(what, self._now_ns)))

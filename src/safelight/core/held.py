@@ -1,0 +1,379 @@
+"""The pictures that wait: which are judged, which may inherit, and what each has come to.
+
+The rules are design.md's *judged*, *still* and *bracketed*. A frame is either asked about
+itself, or tied to one (still) or two (bracketed) frames that were; a tie that fails turns
+into a question of its own, oldest first. Nothing here releases anything: core/engine.py
+does, and only what :func:`outcome` calls clear.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+
+from safelight.core.gate import Gate
+from safelight.core.limits import Limits
+from safelight.core.policy import Policy, decide
+from safelight.types import (
+    Action,
+    Ask,
+    Binding,
+    Command,
+    Drop,
+    Evidence,
+    Frame,
+    Picture,
+    Reason,
+    Scores,
+    Token,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One picture on its way. ``shut``: it is covered whatever anyone says of it."""
+
+    frame: Frame
+    picture: Picture
+    token: Token
+    ordinal: int
+    due_ns: int
+    deadline_ns: int | None
+    barrier: Reason | None = None
+    asked_ns: int | None = None
+    evidence: Evidence | None = None
+    shut: Reason | None = None
+    still_of: Entry | None = None
+    left: Entry | None = None
+    right: Entry | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Neither asked about nor tied on both sides: waits for a right end."""
+        return self.left is not None and self.right is None and self.asked_ns is None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a frame has come to by itself; the state of the stream may still cover it."""
+
+    action: Action
+    reason: Reason
+    binding: Binding | None
+    rests_on: tuple[tuple[Token, Evidence], ...]
+    scores: Scores | None
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Names of the views of the bundle: run every time, or one in turn."""
+
+    every: tuple[str, ...]
+    in_turn: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.every:
+            raise ValueError("a bundle without a view for every frame judges nothing")
+
+
+class Held:
+    """The queue of one stream's pictures and the ties between them."""
+
+    def __init__(  # noqa: PLR0917
+        self, limits: Limits, policy: Policy, gate: Gate, views: Views, secret: bytes, stream: int
+    ) -> None:
+        if len(secret) < 16:
+            raise ValueError("the secret of tokens and audits has at least 16 bytes")
+        self._limits = limits
+        self._policy = policy
+        self._gate = gate
+        self._views = views
+        self._secret = secret
+        self._stream = stream
+        self._count = 0
+        self._epoch = 0
+        self._turn = 0
+        self._turn_pts_ns: int | None = None
+        self._service_ns = limits.service_guess_ns
+        self._last_answer_ns = 0
+        self.queue: deque[Entry] = deque()
+        self.outstanding: dict[Token, Entry] = {}
+        self._void: deque[Token] = deque(maxlen=256)
+        self.reference: Entry | None = None
+
+    # --- tokens, audits -------------------------------------------------------------------
+
+    def _hash(self, what: bytes, seq: int) -> int:
+        message = what + self._epoch.to_bytes(8) + seq.to_bytes(16, signed=True)
+        return int.from_bytes(hashlib.blake2b(message, key=self._secret, digest_size=8).digest())
+
+    def token(self, seq: int) -> Token:
+        """Return the token of a frame: nobody without the secret can guess its nonce."""
+        return Token(self._stream, seq, self._hash(b"token", seq))
+
+    def _audited(self, seq: int) -> bool:
+        return self._hash(b"audit", seq) % self._limits.audit_one_in == 0
+
+    # --- arrival --------------------------------------------------------------------------
+
+    def arrive(
+        self, now_ns: int, frame: Frame, picture: Picture, *, live: bool, barrier: Reason | None
+    ) -> list[Command]:
+        """Take in a picture. ``live``: it may inherit; otherwise it is judged itself."""
+        limits = self._limits
+        entry = self._entry(now_ns, frame, picture)
+        entry.barrier = barrier
+        out: list[Command] = []
+        reference = self.reference
+        if live and reference is not None and self._may_lean_on(reference):
+            likeness = self._gate.compare(picture, reference.picture)
+            if likeness.still and not self._audited(frame.seq) and self._fresh(entry, reference):
+                entry.still_of = reference
+                self.queue.append(entry)
+                return out
+            if limits.hold_ns and likeness.close and self._within(entry, reference):
+                entry.left = reference
+                self.queue.append(entry)
+                if self._span_used(entry, reference):
+                    out += self._promote(entry, now_ns)
+                return out
+            # It differs too much to inherit. The frame just before it closes the bracket of
+            # those that wait, so that a cut costs two judgements and not eight.
+            out += self.close_bracket(now_ns)
+        self.queue.append(entry)
+        out += self._promote(entry, now_ns)
+        return out
+
+    def arrive_shut(self, now_ns: int, frame: Frame, picture: Picture, reason: Reason) -> None:
+        """Take in a picture that is covered whatever it shows, and is not looked at."""
+        entry = self._entry(now_ns, frame, picture)
+        entry.shut = reason
+        self.queue.append(entry)
+
+    def _entry(self, now_ns: int, frame: Frame, picture: Picture) -> Entry:
+        limits = self._limits
+        due = frame.arrived_ns + limits.hold_ns
+        self._count += 1
+        return Entry(
+            frame,
+            picture,
+            self.token(frame.seq),
+            self._count,
+            now_ns if limits.patient else due,
+            None if limits.patient else due + limits.grace_ns,
+        )
+
+    def _may_lean_on(self, reference: Entry) -> bool:
+        if reference.shut is not None:
+            return False
+        return reference.evidence is None or self._clear(reference)
+
+    def _fresh(self, entry: Entry, reference: Entry) -> bool:
+        age = self._limits.still_age_ns
+        return (
+            entry.frame.pts_ns - reference.frame.pts_ns <= age
+            and entry.frame.arrived_ns - reference.frame.arrived_ns <= age
+        )
+
+    def _within(self, entry: Entry, reference: Entry) -> bool:
+        """Whether two frames are near enough to be the ends of one bracket."""
+        limits = self._limits
+        return (
+            entry.ordinal - reference.ordinal <= limits.bracket_frames
+            and entry.frame.pts_ns - reference.frame.pts_ns <= limits.hold_ns
+            and entry.frame.arrived_ns - reference.frame.arrived_ns <= limits.hold_ns
+        )
+
+    def _span_used(self, entry: Entry, reference: Entry) -> bool:
+        limits = self._limits
+        span = limits.bracket_span_ns
+        return (
+            entry.ordinal - reference.ordinal >= limits.bracket_frames - 1
+            or entry.frame.pts_ns - reference.frame.pts_ns >= span
+            or entry.frame.arrived_ns - reference.frame.arrived_ns >= span
+        )
+
+    # --- asking ---------------------------------------------------------------------------
+
+    def close_bracket(self, now_ns: int) -> list[Command]:
+        """Make the newest waiting frame the right end of the others."""
+        waiting = [entry for entry in self.queue if entry.is_open]
+        return self._promote(waiting[-1], now_ns) if waiting else []
+
+    def _promote(self, entry: Entry, now_ns: int) -> list[Command]:
+        """Ask about ``entry``; frames that wait for a right end get it, or are asked too."""
+        out: list[Command] = []
+        waiting = [other for other in self.queue if other.is_open and other is not entry]
+        for other in waiting:
+            left = other.left
+            bound = (
+                left is not None
+                and entry.barrier is None
+                and self._within(entry, left)
+                and self._gate.compare(other.picture, entry.picture).close
+            )
+            if bound:
+                other.right = entry
+            else:
+                out += self._ask(other, now_ns)
+        out += self._ask(entry, now_ns)
+        if entry.asked_ns is not None:
+            self.reference = entry
+        else:
+            # It was dropped for overload: those tied to it must find another end.
+            for other in waiting:
+                if other.right is entry:
+                    other.right = None
+        return out
+
+    def _ask(self, entry: Entry, now_ns: int) -> list[Command]:
+        if self._too_late(entry, now_ns):
+            self.queue.remove(entry)
+            return [Drop(entry.token, Reason.OVERLOAD)]
+        entry.asked_ns = now_ns
+        entry.still_of = entry.left = entry.right = None
+        self.outstanding[entry.token] = entry
+        views = self._views.every
+        pts = entry.frame.pts_ns
+        last = self._turn_pts_ns
+        if self._views.in_turn and (
+            last is None or abs(pts - last) >= self._limits.in_turn_every_ns
+        ):
+            views = (*views, self._views.in_turn[self._turn % len(self._views.in_turn)])
+            self._turn += 1
+            self._turn_pts_ns = pts
+        return [Ask(entry.token, views)]
+
+    def _too_late(self, entry: Entry, now_ns: int) -> bool:
+        """Whether a live frame's answer cannot be expected before its deadline."""
+        if entry.deadline_ns is None or not self.outstanding:
+            return False
+        return now_ns + (len(self.outstanding) + 1) * self._service_ns > entry.deadline_ns
+
+    # --- answers --------------------------------------------------------------------------
+
+    def answer(self, now_ns: int, entry: Entry, evidence: Evidence) -> None:
+        """Note what the judge says of a frame that was asked about."""
+        del self.outstanding[entry.token]
+        entry.evidence = evidence
+        since = max(entry.asked_ns or 0, self._last_answer_ns)
+        took = min(max(now_ns - since, 1), 1_000_000_000)
+        self._service_ns += (took - self._service_ns) // 4
+        self._last_answer_ns = now_ns
+
+    def settle_ties(self, now_ns: int) -> list[Command]:
+        """Ask about frames whose tie failed, oldest first; shut those behind a bad frame."""
+        out: list[Command] = []
+        for entry in list(self.queue):
+            if entry.asked_ns is not None or entry.shut is not None:
+                continue
+            before = entry.still_of or entry.left
+            if before is None or self._failed(before):
+                # What comes after a frame that is not clear is covered with it, and would
+                # be whatever the judge said: only a judged stretch lifts a cover.
+                entry.shut = Reason.NO_VERDICT
+                entry.still_of = entry.left = entry.right = None
+            elif entry.right is not None and self._failed(entry.right):
+                out += self._ask(entry, now_ns)
+        return out
+
+    def _failed(self, entry: Entry) -> bool:
+        if entry.shut is not None:
+            return True
+        return entry.evidence is not None and not self._clear(entry)
+
+    def _clear(self, entry: Entry) -> bool:
+        if entry.evidence is None or entry.shut is not None:
+            return False
+        return decide(self._policy, entry.evidence)[0] is Action.RELEASE
+
+    # --- giving up ------------------------------------------------------------------------
+
+    def shut_undecided(self, reason: Reason) -> Entry | None:
+        """Cover whatever has no answer yet, void its token; return the first such frame."""
+        undecided = [entry for entry in self.queue if self.outcome(entry) is None]
+        for entry in undecided:
+            entry.shut = reason
+            entry.still_of = entry.left = entry.right = None
+        self._forget()
+        return undecided[0] if undecided else None
+
+    def drop_all(self, reason: Reason) -> list[Command]:
+        """Drop everything held and forget the reference."""
+        out: list[Command] = [Drop(entry.token, reason) for entry in self.queue]
+        self.queue.clear()
+        self._forget()
+        return out
+
+    def void(self, token: Token) -> None:
+        """Wait no longer for the answer to this question."""
+        if self.outstanding.pop(token, None) is not None:
+            self._void.append(token)
+
+    def was_void(self, token: Token) -> bool:
+        """Whether the question was asked, and its answer given up."""
+        return token in self._void
+
+    def _forget(self) -> None:
+        for token in list(self.outstanding):
+            self.void(token)
+        self.reference = None
+        # New tokens from here on: an answer to an old question can open nothing.
+        self._epoch += 1
+
+    def cut_reference(self) -> None:
+        """Frames from here on may not lean on what came before."""
+        self.reference = None
+
+    # --- outcomes, times ------------------------------------------------------------------
+
+    def outcome(self, entry: Entry) -> Result | None:
+        """Return what a frame has come to, or None while that is open."""
+        if entry.shut is not None:
+            return Result(Action.COVER, entry.shut, None, (), None)
+        if entry.asked_ns is not None:
+            if entry.evidence is None:
+                return None
+            action, reason = decide(self._policy, entry.evidence)
+            scores = entry.evidence if isinstance(entry.evidence, Scores) else None
+            if action is not Action.RELEASE:
+                return Result(action, reason, None, (), scores)
+            own = ((entry.token, entry.evidence),)
+            return Result(action, reason, Binding.JUDGED, own, scores)
+        if entry.still_of is not None:
+            return self._inherited(Binding.STILL, (entry.still_of,))
+        if entry.left is not None and entry.right is not None:
+            return self._inherited(Binding.BRACKETED, (entry.left, entry.right))
+        return None
+
+    def clear_run(self) -> tuple[int, int, bool]:
+        """Count the judged-clear frames in a row from the head on.
+
+        Returns:
+            Their number, the last one's pts in ns, and whether the row may still grow.
+        """
+        count, last = 0, 0
+        for index, entry in enumerate(self.queue):
+            if index and entry.barrier is not None:
+                return count, last, False
+            result = self.outcome(entry)
+            if result is None:
+                return count, last, True
+            if result.binding is not Binding.JUDGED:
+                return count, last, False
+            count, last = count + 1, entry.frame.pts_ns
+        return count, last, True
+
+    def _inherited(self, binding: Binding, ends: tuple[Entry, ...]) -> Result | None:
+        rests_on = tuple((end.token, end.evidence) for end in ends if end.evidence is not None)
+        if len(rests_on) != len(ends) or not all(self._clear(end) for end in ends):
+            return None
+        return Result(Action.RELEASE, Reason.CLEAR, binding, rests_on, None)
+
+    def wake_ns(self) -> int | None:
+        """Return when a bracket must be closed though no frame arrives; None if never."""
+        if self._limits.patient:
+            return None
+        first = next((entry for entry in self.queue if entry.is_open), None)
+        return None if first is None else first.frame.arrived_ns + self._limits.bracket_span_ns

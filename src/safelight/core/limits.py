@@ -1,0 +1,81 @@
+"""All limits of the engine in one place. Every number is a whole one: nanoseconds, counts,
+thousandths. docs/policies.md says where each comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from safelight.types import NS_PER_MS, NS_PER_S
+
+HOLD_LIVESTREAM_NS: Final = 250 * NS_PER_MS
+HOLD_CALL_NS: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the engine goes by. The defaults are a livestream's.
+
+    ``patient``: the source is a file, which waits for its judge; nothing is late there and
+    nothing is dropped. Otherwise a frame's deadline is its arrival + ``hold_ns`` +
+    ``grace_ns``.
+    """
+
+    hold_ns: int = HOLD_LIVESTREAM_NS
+    patient: bool = False
+    grace_ns: int = 100 * NS_PER_MS
+
+    # It starts closed (promise 3).
+    open_frames: int = 3
+    open_span_ns: int = 100 * NS_PER_MS
+
+    # A cover lifts by itself; three changes a second at most spare a photosensitive viewer.
+    lift_span_ns: int = NS_PER_S
+    changes_per_s: int = 3
+
+    # Bracketed and still (core/gate.py). The right end is asked for after ``span`` so that
+    # its answer is there when the first frame between is due.
+    bracket_frames: int = 8
+    bracket_span_permille: int = 800
+    still_age_ns: int = NS_PER_S
+    audit_one_in: int = 16
+
+    # Further views, and samples of sequential evidence: neighbouring frames are correlated.
+    in_turn_every_ns: int = 500 * NS_PER_MS
+    sample_every_ns: int = 500 * NS_PER_MS
+
+    # Sound.
+    silence_after_ns: int = 250 * NS_PER_MS
+    codec_frame_samples: int = 1024
+    sound_backlog: int = 2048
+
+    # The flow of a stream.
+    jump_ns: int = NS_PER_S
+    suspend_ns: int = 5 * NS_PER_S
+    stall_ns: int = 2 * NS_PER_S
+    card_every_ns: int = NS_PER_S
+    backlog: int = 32
+    ahead: int = 3
+    service_guess_ns: int = 40 * NS_PER_MS
+
+    # Faults, interruptions.
+    fault_window_ns: int = 60 * NS_PER_S
+    faults_to_interrupt: int = 3
+    cool_down_ns: tuple[int, ...] = (
+        10 * NS_PER_S,
+        60 * NS_PER_S,
+        300 * NS_PER_S,
+        900 * NS_PER_S,
+    )
+
+    def __post_init__(self) -> None:
+        # Bracketing is safe only over a span no longer than the hold that delays release.
+        if not 0 <= self.hold_ns <= 2 * NS_PER_S:
+            raise ValueError("a hold is between 0 and 2 seconds")
+        if self.open_frames < 1 or self.faults_to_interrupt < 1 or not self.cool_down_ns:
+            raise ValueError("a limit of nothing would permit what it limits")
+
+    @property
+    def bracket_span_ns(self) -> int:
+        """After how much stream time or waiting a right end is asked for."""
+        return self.hold_ns * self.bracket_span_permille // 1000

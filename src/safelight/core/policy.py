@@ -1,0 +1,72 @@
+"""Evidence -> what happens to a frame. Only scores that are there and in range can release."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from safelight.types import Absent, AbsentReason, Action, Evidence, Reason, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Limits that a stream is judged by. Made by policies/policy_file.py, which validates them.
+
+    ``cover_at``: a sexual content score in (0, 1] from which a frame is never released.
+    ``with_minor_at`` and ``p_under_18_at``: the lower score that suffices together with a
+    P(<18) estimate. ``sequential_*``: thousandths of a nat, see core/sequential.py.
+    ``adults_affirmed``: the platform has established that the user is an adult; it changes
+    nothing unless the bundle counts people, which no bundle of this version does.
+    """
+
+    name: str
+    title: str
+    cover_at: float
+    with_minor_at: float
+    p_under_18_at: float
+    sequential_cover_at: int
+    sequential_interrupt_at: int
+    adults_affirmed: bool
+    false_interruptions_per_100h: float
+    false_cover_s_per_hour: float
+
+
+def checked(evidence: Evidence, required_views: tuple[str, ...]) -> Evidence:
+    """Return the evidence, or ``Absent`` when it is not what it claims to be.
+
+    NaN must not pass as a score: ``nan >= limit`` is False, which would release.
+    """
+    if not isinstance(evidence, Scores):
+        return evidence if isinstance(evidence, Absent) else Absent(AbsentReason.FAULT)
+    numbers = (evidence.sexual,) if evidence.minor is None else (evidence.sexual, evidence.minor)
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, float | int):
+            return Absent(AbsentReason.NOT_A_NUMBER)
+        if math.isnan(number):
+            return Absent(AbsentReason.NOT_A_NUMBER)
+        if not 0.0 <= number <= 1.0:
+            return Absent(AbsentReason.OUT_OF_RANGE)
+    if not required_views or not set(required_views) <= set(evidence.views):
+        return Absent(AbsentReason.MISSING_VIEW)
+    return evidence
+
+
+def decide(policy: Policy, evidence: Evidence) -> tuple[Action, Reason]:
+    """Return what one frame's own evidence demands.
+
+    Args:
+        policy: the limits.
+        evidence: checked evidence of this frame alone.
+
+    Returns:
+        RELEASE only for scores below every limit; an interruption is never decided on one
+        frame alone.
+    """
+    if not isinstance(evidence, Scores):
+        return Action.COVER, Reason.NO_VERDICT
+    minor = evidence.minor is not None and evidence.minor >= policy.p_under_18_at
+    limit = min(policy.with_minor_at, policy.cover_at) if minor else policy.cover_at
+    # Written so that only a comparison that holds can release.
+    if evidence.sexual < limit:
+        return Action.RELEASE, Reason.CLEAR
+    return Action.COVER, Reason.SEXUAL_CONTENT

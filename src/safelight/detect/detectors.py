@@ -1,0 +1,149 @@
+"""All detectors of one bundle together: a picture goes in, evidence comes out.
+
+Stateless: nothing of a picture is remembered for the next. One thread at a time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from safelight.detect import views as pictures
+from safelight.detect.age import MAX_SIDE, Age, under_age
+from safelight.detect.face_in_view import FaceInView
+from safelight.detect.runtime import Floats, InferenceError, are_probabilities
+from safelight.detect.sexual_content import SexualContent
+from safelight.errors import JudgeError
+from safelight.types import (
+    Absent,
+    AbsentReason,
+    Evidence,
+    Picture,
+    Plane,
+    Scores,
+    SelfTest,
+    VerifiedBundle,
+)
+
+_HINT: Final = "nothing was released; use another bundle, or reinstall safelight"
+_MAX_SELF_TEST_SIDE: Final = 4096
+
+
+class _Scoring(Protocol):
+    def rows(self, views: Sequence[Plane]) -> Floats:
+        """Return float32 ``(n, 2)``: (not sensitive, sensitive) for each uint8 RGB view."""
+        ...
+
+
+class Detectors:
+    """What a verified bundle says of pictures."""
+
+    def __init__(self, bundle: VerifiedBundle) -> None:
+        """Load every detector of the bundle from its checked bytes.
+
+        Raises:
+            JudgeError: one does not load, or the bundle names what this version lacks.
+        """
+        # One thread a judge; OpenCV's own pool would take the cores of the encoder.
+        cv2.setNumThreads(1)
+        self._bundle = bundle
+        self._kinds = {view.name: view.kind for view in (*bundle.every, *bundle.in_turn)}
+        self._scoring: _Scoring | None = None
+        self._age: Age | None = None
+        for detector in bundle.detectors:
+            files = {role: bundle.files[name] for role, name in detector.files}
+            if detector.kind == "sexual_content":
+                self._scoring = SexualContent(files["model"])
+            elif detector.kind == "face_in_view" and bundle.is_test:
+                self._scoring = FaceInView()
+            elif detector.kind == "age":
+                self._age = Age(files["model"], files["landmarks"])
+            else:
+                raise JudgeError(f"bundle {bundle.id} has a detector {detector.kind!r}", _HINT)
+        if self._scoring is None:
+            raise JudgeError(f"bundle {bundle.id} has no detector that scores", _HINT)
+
+    def infer(self, picture: Picture, views: tuple[str, ...]) -> Evidence:
+        """Look at an upright picture through the named views.
+
+        The age detector runs only from the bundle's ``age_from`` on. A value that is not
+        finite or out of range makes all of it ``Absent``, and so do no views at all.
+
+        Raises:
+            ValueError: the bundle has no view of that name.
+            InferenceError: a network failed.
+        """
+        names = tuple(dict.fromkeys(views))
+        if unknown := set(names).difference(self._kinds):
+            raise ValueError(f"the bundle has no view named {sorted(unknown)[0]!r}")
+        if not names or self._scoring is None:
+            return Absent(AbsentReason.MISSING_VIEW)
+        rows = self._scoring.rows([pictures.render(picture, self._kinds[name]) for name in names])
+        if refused := _refused(rows, len(names)):
+            return refused
+        sexual = min(1.0, float(rows[:, 1].max()))
+        minor: float | None = None
+        # Written so that anything but a plain "below" runs the age detector.
+        if self._age is not None and not sexual < self._bundle.age_from:
+            bins = self._age.rows(pictures.rgb(picture, MAX_SIDE))
+            if bins is not None:
+                if refused := _refused(bins, len(bins)):
+                    return refused
+                minor = under_age(bins)
+        return Scores(sexual=sexual, minor=minor, views=names)
+
+    def self_test(self) -> None:
+        """Show the bundle's own pictures to its detectors and compare the answers.
+
+        Raises:
+            JudgeError: an answer is wrong or missing, or the tests could not tell a judge
+                that always says the same from one that looks.
+        """
+        tests = self._bundle.self_tests
+        if not any(t.sexual_min >= 0.5 for t in tests) or not any(
+            t.sexual_max <= 0.5 for t in tests
+        ):
+            raise JudgeError(f"bundle {self._bundle.id} has no self-test of both kinds", _HINT)
+        for test in tests:
+            self._run_self_test(test)
+
+    def _run_self_test(self, test: SelfTest) -> None:
+        try:
+            evidence = self.infer(_decode(self._bundle.files[test.file]), test.views)
+        except (InferenceError, ValueError, KeyError, OSError) as error:
+            raise JudgeError(
+                f"self-test {test.file} could not be run ({type(error).__name__})", _HINT
+            ) from error
+        if not (
+            isinstance(evidence, Scores) and test.sexual_min <= evidence.sexual <= test.sexual_max
+        ):
+            # The pictures are the bundle's own, so naming them tells nothing of a user's.
+            raise JudgeError(f"self-test {test.file} got a wrong answer", _HINT)
+
+
+def _refused(rows: Floats, expected: int) -> Absent | None:
+    """Say why rows of probabilities cannot be evidence; None when they can."""
+    if rows.ndim != 2 or rows.shape[0] != expected:
+        return Absent(AbsentReason.MISSING_VIEW)
+    if not np.isfinite(rows).all():
+        return Absent(AbsentReason.NOT_A_NUMBER)
+    if not are_probabilities(rows):
+        return Absent(AbsentReason.OUT_OF_RANGE)
+    return None
+
+
+def _decode(png: bytes) -> Picture:
+    """Decode a self-test picture: a PNG with even sides of at most 4096.
+
+    Raises:
+        ValueError, OSError: it is something else.
+    """
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        if max(image.size) > _MAX_SELF_TEST_SIDE:
+            raise ValueError("a self-test picture is too large")
+        return pictures.from_rgb(np.asarray(image.convert("RGB"), dtype=np.uint8))

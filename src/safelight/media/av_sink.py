@@ -1,0 +1,132 @@
+"""A sink written through libav: a file, or an RTMP server."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from safelight.errors import SinkError, SinkLostError
+from safelight.media.address import Address, Kind
+from safelight.media.av_encode import Encoder, Quality, time_base_for
+from safelight.media.av_output import FileOutput, Output, StreamOutput
+from safelight.media.interface import SourceInfo
+from safelight.media.libav import LIBAV_ERRORS, words
+from safelight.types import Picture, PictureFormat, SafeFrame
+
+# What FLV counts in.
+_MILLISECOND: Final = Fraction(1, 1000)
+
+
+class AvSink:
+    """Implements ``Sink``: H.264 and AAC, nothing else.
+
+    A file takes its size from the first picture written, a server from ``info``; later
+    pictures of another size or range are fitted in. Output time starts at zero with the
+    first picture; sound before it is left out.
+
+    ``preset`` is x264's. ``answer_s``: how long a server may take to answer. ``stall_s``:
+    how long it may take no data.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        preset: str = "veryfast",
+        answer_s: float = 10.0,
+        stall_s: float = 10.0,
+    ) -> None:
+        self._address = address
+        self._preset = preset
+        self._answer_s = answer_s
+        self._stall_s = stall_s
+        self._info: SourceInfo | None = None
+        self._output: Output | None = None
+        self._encoder: Encoder | None = None
+        self._closed = False
+
+    def open(self, info: SourceInfo) -> None:
+        """Open it: create the file's ``.part``, or connect to the server.
+
+        Raises:
+            SinkError: it cannot be opened.
+        """
+        if self._output is not None or self._closed:
+            raise SinkError(f"{self._address.shown} is open already", "open it once")
+        self._info = info
+        match self._address.kind:
+            case Kind.FILE:
+                self._output = FileOutput(self._address)
+            case Kind.RTMP | Kind.RTMPS:
+                self._output = StreamOutput(
+                    self._address, answer_s=self._answer_s, stall_s=self._stall_s
+                )
+                try:
+                    self._encoder = self._start(self._output, info, info.format, _MILLISECOND)
+                except BaseException:
+                    self._output.abandon()
+                    raise
+            case _:
+                raise SinkError(f"{self._address.shown} is not a sink", "give a file or rtmp://…")
+
+    def write(self, frame: SafeFrame) -> None:
+        """Let one frame leave.
+
+        Raises:
+            SinkLostError: it broke off.
+            TypeError: anything but a SafeFrame was offered.
+        """
+        if type(frame) is not SafeFrame:
+            raise TypeError(f"a sink takes a SafeFrame, not a {type(frame).__name__}")
+        if self._output is None or self._info is None or self._closed:
+            raise SinkLostError(f"{self._address.shown} is not open", "open it before writing")
+        content = frame.content
+        at = frame.pts * frame.time_base
+        try:
+            if isinstance(content, Picture):
+                if self._encoder is None:
+                    base = time_base_for(frame.time_base)
+                    self._encoder = self._start(self._output, self._info, content.format, base)
+                self._encoder.picture(content, at, self._output.put)
+            elif self._encoder is not None:
+                self._encoder.sound(content, at, self._output.put)
+        except LIBAV_ERRORS as error:
+            raise SinkLostError(
+                f"cannot encode for {self._address.shown}: {words(error)}", "start it again"
+            ) from error
+
+    def close(self, *, whole: bool) -> None:
+        """Finish. With ``whole=False``, or if no picture came, no file is left behind.
+
+        Raises:
+            SinkLostError: finishing failed; nothing that looks whole is left.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._output is None:
+            return
+        if not whole or self._encoder is None:
+            self._output.abandon()
+            return
+        try:
+            self._encoder.finish(self._output.put)
+        except BaseException as error:
+            self._output.abandon()
+            if isinstance(error, LIBAV_ERRORS):
+                raise SinkLostError(
+                    f"cannot finish {self._address.shown}: {words(error)}", "start it again"
+                ) from error
+            raise
+        self._output.finish()
+
+    def _start(
+        self, output: Output, info: SourceInfo, form: PictureFormat, time_base: Fraction
+    ) -> Encoder:
+        live = self._address.kind is not Kind.FILE
+        # FLV cannot say that a first picture is shown late, which B-frames need.
+        b_frames = not self._address.target.lower().endswith(".flv")
+        quality = Quality(live=live, b_frames=b_frames, preset=self._preset)
+        encoder = Encoder(output.container, info, form, quality, time_base)
+        output.start()
+        return encoder

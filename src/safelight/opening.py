@@ -1,0 +1,196 @@
+"""Puts a session together from addresses and names: the way in for everybody."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets
+import time
+from pathlib import Path
+
+from safelight import messages, policies
+from safelight.bundle import trust
+from safelight.cooldown import CoolDownFile, Kept, default_folder
+from safelight.core.engine import Engine
+from safelight.core.gate import BlockGate
+from safelight.core.held import Views
+from safelight.core.ledger import Ledger
+from safelight.core.limits import HOLD_LIVESTREAM_NS, Limits
+from safelight.core.policy import Policy
+from safelight.core.stream import CoolDown
+from safelight.errors import UsageError
+from safelight.judge.inprocess import InProcessJudge
+from safelight.judge.judge import Judge
+from safelight.media import address
+from safelight.media.av_sink import AvSink
+from safelight.media.av_source import AvSource
+from safelight.media.interface import Sink, Source, SourceInfo
+from safelight.media.null_sink import NullSink
+from safelight.report import BundlePart, Head, PolicyPart
+from safelight.session import Parts, Session, Texts
+from safelight.types import NS_PER_MS, NS_PER_S, Direction, VerifiedBundle
+
+
+def open(
+    source: str | Source,
+    sink: str | Sink,
+    *,
+    policy: str = policies.DEFAULT,
+    direction: str = "outgoing",
+    bundle: str | Path | None = None,
+    test_bundle: bool = False,
+    hold_ms: int | None = None,
+    resume_after_s: float | None = None,
+    region: str | None = None,
+    bind: str | None = None,
+    state: str | Path | None = None,
+    judge: Judge | None = None,
+) -> Session:
+    """Guard ``source``, and let what may leave go to ``sink``. The stream begins at once.
+
+    Args:
+        source: an address (docs/embed.md lists the kinds) or a ``Source`` of your own.
+        sink: an address or a ``Sink`` of your own.
+        policy: a name (``protect``, ``adult-affirmed``) or a policy file.
+        direction: "outgoing" (this device's camera) or "incoming".
+        bundle: the folder of the bundle that judges; the default bundle when None.
+        test_bundle: let a stand-in bundle judge. Every card and report says TEST.
+        hold_ms: how long frames may wait to be bracketed, 0 to 2000; 250 when None.
+        resume_after_s: resume by itself so long after an interruption; for tests and demos,
+            never before the cool-down is over.
+        region: country code whose help lines local cards show; from the locale when None.
+        bind: the local address that a listening source may listen at besides loopback.
+        state: the folder of the cool-down file.
+        judge: a ``Judge`` of your own in place of the one that comes with Safelight.
+
+    Returns:
+        A session that is already running.
+
+    Raises:
+        UsageError, PolicyError, SourceError, SinkError: it cannot be opened.
+        UntrustedError: the bundle does not verify, or the judge fails its self-test.
+    """
+    gone_by = policies.load(policy)
+    way = _direction(direction)
+    limits_hold = _hold_ns(hold_ms)
+    country = messages.known_region(region) if region else messages.region_from_locale(os.environ)
+    from_address = address.parse_source(source, bind=bind) if isinstance(source, str) else None
+    to_address = address.parse_sink(sink) if isinstance(sink, str) else None
+    if from_address and to_address and address.same_file(from_address, to_address):
+        raise UsageError("source and sink are the same file", "name another file to write")
+    verified = verify_bundle(bundle, test_bundle=test_bundle)
+    kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
+    kept = kept_file.read(time.time())
+    looking = judge if judge is not None else InProcessJudge(verified)
+
+    def make_engine(info: SourceInfo) -> Engine:
+        wait_ns = round(max(0.0, kept.until - time.time()) * NS_PER_S)
+        # A file's clock starts at the same monotonic moment, so the wait fits both.
+        cool_down = CoolDown(kept.level, time.monotonic_ns() + wait_ns if wait_ns else 0)
+        return Engine(
+            Limits(hold_ns=limits_hold, patient=not info.live),
+            gone_by,
+            verified.calibration,
+            Views(looking.every, looking.in_turn),
+            BlockGate(),
+            secrets.token_bytes(32),
+            stream=secrets.randbits(32),
+            cool_down=cool_down,
+        )
+
+    def make_ledger(info: SourceInfo) -> Ledger:
+        limits = Limits(hold_ns=limits_hold, patient=not info.live)
+        return Ledger(limits, gone_by, looking.every)
+
+    def keep(level: int, wait_s: float) -> None:
+        kept_file.write(Kept(level, time.time() + wait_s))
+
+    session = Session(
+        Parts(
+            source=source if not isinstance(source, str) else _source(from_address),
+            sink=sink if not isinstance(sink, str) else _sink(to_address),
+            judge=looking,
+            make_engine=make_engine,
+            make_ledger=make_ledger,
+            texts=_texts(way, country, test=verified.is_test),
+            resume_after_s=resume_after_s,
+            keep_cool_down=keep,
+            report_head=_head(gone_by.name, gone_by.adults_affirmed, verified, way),
+        )
+    )
+    session.begin(at_once=from_address is None or from_address.kind is not address.Kind.LISTEN)
+    return session
+
+
+def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False) -> VerifiedBundle:
+    """Verify a bundle, the default one when None.
+
+    Raises:
+        BundleError: it does not verify, or is a stand-in and ``test_bundle`` is False.
+    """
+    folder = Path(bundle) if bundle is not None else trust.default_folder()
+    today = datetime.datetime.now(datetime.UTC).date()
+    return trust.verify(folder, allow_test=test_bundle, today=today)
+
+
+def _direction(direction: str) -> Direction:
+    try:
+        return Direction(direction)
+    except ValueError:
+        raise UsageError(
+            f"there is no direction {direction!r}", "use outgoing or incoming"
+        ) from None
+
+
+def _hold_ns(hold_ms: int | None) -> int:
+    if hold_ms is None:
+        return HOLD_LIVESTREAM_NS
+    if not 0 <= hold_ms <= 2000:
+        raise UsageError(f"a hold of {hold_ms} ms is out of range", "use 0 to 2000")
+    return hold_ms * NS_PER_MS
+
+
+def _source(parsed: address.Address | None) -> Source:
+    if parsed is None:
+        raise UsageError("there is no source", "name one")
+    return AvSource(parsed)
+
+
+def _sink(parsed: address.Address | None) -> Sink:
+    if parsed is None:
+        raise UsageError("there is no sink", "name one")
+    return NullSink() if parsed.kind is address.Kind.NULL else AvSink(parsed)
+
+
+def _texts(way: Direction, region: str | None, *, test: bool) -> Texts:
+    local = messages.Face.LOCAL_INCOMING if way is Direction.INCOMING else None
+    stream_face = local or messages.Face.REMOTE
+    local_face = local or messages.Face.LOCAL_OUTGOING
+    return Texts(
+        stream=messages.card_text(stream_face, region, test=test),
+        local=messages.card_text(local_face, region, test=test),
+        state=lambda state: messages.state_text(state, way).headline,
+    )
+
+
+def _head(policy: str, affirmed: bool, bundle: VerifiedBundle, way: Direction) -> Head:
+    return Head(
+        policy=PolicyPart(name=policy, adults_affirmed=affirmed),
+        bundle=BundlePart(
+            id=bundle.id,
+            version=bundle.version,
+            sha256=bundle.sha256,
+            purpose=bundle.purpose,
+            test=bundle.is_test,
+        ),
+        direction=way.value,
+    )
+
+
+def verify_policy(name_or_path: str) -> Policy:
+    """Load and validate a policy, one of ours by name or a file.
+
+    Raises:
+        PolicyError: it cannot be found, read or validated.
+    """
+    return policies.load(name_or_path)

@@ -1,0 +1,45 @@
+"""The policies that come with Safelight, and where a policy named on a command line is."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from safelight.core.policy import Policy
+from safelight.errors import PolicyError
+from safelight.policies import policy_file
+
+DEFAULT = "protect"
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the policies that come with Safelight."""
+    files = resources.files(__package__).iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def text(name_or_path: str) -> str:
+    """Return the TOML of a policy: one of ours by name, else a file.
+
+    Raises:
+        PolicyError: there is no such policy, or the file cannot be read.
+    """
+    if name_or_path in names():
+        return resources.files(__package__).joinpath(f"{name_or_path}.toml").read_text("utf-8")
+    path = Path(name_or_path)
+    hint = f"name one of {', '.join(names())}, or a policy file"
+    if not path.is_file():
+        raise PolicyError(f"there is no policy {name_or_path!r}", hint)
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise PolicyError(f"policy {name_or_path} cannot be read as text", hint) from None
+
+
+def load(name_or_path: str) -> Policy:
+    """Return a validated policy, by name or from a file.
+
+    Raises:
+        PolicyError: it cannot be found, read or validated.
+    """
+    return policy_file.parse(text(name_or_path), name_or_path)
