@@ -43,10 +43,10 @@ SIZES = ((320, 240), (640, 360), (640, 480), (1280, 720), (1920, 1080))
 GRAIN = 17  # pixels; odd
 # name: size, epsilon (of 255), steps, seed
 RECIPES: dict[str, tuple[tuple[int, int], int, int, int]] = {
-    "card": ((640, 360), 8, 120, 1),
+    "card": ((640, 360), 12, 100, 1),
     "cup": ((640, 360), 6, 80, 2),
     "flower": ((640, 360), 6, 80, 3),
-    "house": ((640, 360), 6, 80, 4),
+    "house": ((640, 360), 8, 80, 4),
     canary.MOVING: ((384, 270), 16, 160, 5),
 }
 

@@ -7,6 +7,7 @@ the level is forgotten. It says nothing of what was seen; deleting it is allowed
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ class CoolDownFile:
         try:
             kept = json.loads(self._path.read_text("utf-8"))
             level, until = int(kept["level"]), float(kept["until"])
+            if not math.isfinite(until):
+                raise ValueError("a time that is none")
         except FileNotFoundError:
             return Kept()
         except (OSError, ValueError, KeyError, TypeError):
@@ -51,6 +54,16 @@ class CoolDownFile:
         # A clock set back must not lock anybody out for longer than the longest wait.
         return Kept(level, min(until, now + 900.0))
 
+    def check(self) -> None:
+        """See, before anything starts, that a level could be kept. Writes nothing.
+
+        Raises:
+            UsageError: the folder cannot be written.
+        """
+        nearest = next(at for at in (self._path, *self._path.parents) if at.exists())
+        if not os.access(nearest, os.W_OK) or not (nearest.is_dir() or nearest == self._path):
+            raise _not_writable(nearest.name)
+
     def write(self, kept: Kept) -> None:
         """Keep a level, whole or not at all.
 
@@ -60,13 +73,15 @@ class CoolDownFile:
         temporary = self._path.with_suffix(".part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.touch(mode=0o600)
             temporary.write_text(json.dumps({"level": kept.level, "until": round(kept.until)}))
             os.replace(temporary, self._path)
         except OSError as error:
-            raise UsageError(
-                f"the state folder cannot be written ({error.strerror})",
-                "name another with --state",
-            ) from None
+            raise _not_writable(error.strerror or type(error).__name__) from None
+
+
+def _not_writable(why: str) -> UsageError:
+    return UsageError(f"the state folder cannot be written ({why})", "name another with --state")
 
 
 def default_folder() -> Path:

@@ -27,7 +27,8 @@ from safelight.media.av_source import AvSource
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
 from safelight.report import BundlePart, Head, PolicyPart
-from safelight.session import Parts, Session, Texts
+from safelight.run import Parts, Texts
+from safelight.session import Session
 from safelight.types import NS_PER_MS, NS_PER_S, Direction, VerifiedBundle
 
 
@@ -80,6 +81,7 @@ def open(
         raise UsageError("source and sink are the same file", "name another file to write")
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
+    kept_file.check()
     kept = kept_file.read(time.time())
     looking = judge if judge is not None else InProcessJudge(verified)
 
@@ -194,3 +196,10 @@ def verify_policy(name_or_path: str) -> Policy:
         PolicyError: it cannot be found, read or validated.
     """
     return policies.load(name_or_path)
+
+
+def cool_down(state: str | Path | None = None) -> tuple[int, float]:
+    """Return a user's cool-down: its level, 0 (none) to 4, and how many seconds it lasts yet."""
+    now = time.time()
+    kept = CoolDownFile(Path(state) if state is not None else default_folder()).read(now)
+    return kept.level, max(0.0, kept.until - now)

@@ -207,7 +207,9 @@ class Tally:
 
     def states(self) -> tuple[StateSpan, ...]:
         """Return the states gone through, each with the stream time it spans."""
-        ends = [at for _, _, at in self._spans[1:]] + [self._end_pts_ns]
+        if not self._spans:
+            return ()
+        ends = [*(at for _, _, at in self._spans[1:]), self._end_pts_ns]
         return tuple(
             StateSpan(
                 state=state.value,

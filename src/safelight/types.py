@@ -8,8 +8,10 @@ on a monotonic clock that the shell owns; ``pts_ns`` fields are on the stream's 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -513,11 +515,13 @@ class VerifiedBundle:
     self_tests: tuple[SelfTest, ...]
     age_from: float
     mint: InitVar[object]
-    files: dict[str, bytes] = field(repr=False, default_factory=dict)
+    files: Mapping[str, bytes] = field(repr=False, default_factory=dict)
 
     def __post_init__(self, mint: object) -> None:
         if mint is not TRUST_MINT:
             raise NotMintedError("VerifiedBundle", "bundle/trust.py")
+        # What was checked cannot be exchanged afterwards.
+        object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
 
     def __reduce__(self) -> str:
         raise NotMintedError("VerifiedBundle", "bundle/trust.py")

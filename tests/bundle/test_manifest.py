@@ -70,7 +70,7 @@ def test_no_field_has_a_default(field: str) -> None:
         ("surprise", 1),
         ("views/every", []),
         ("views/every/0/kind", "nearest"),
-        ("views/every/0/kind", "fit_320"),
+        ("views/every/0/kind", "fit_560"),
         ("views/in_turn/0/name", "reference"),
         ("detectors", []),
         ("detectors/0/kind", "nudity"),

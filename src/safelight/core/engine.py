@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from safelight.core.entry import Result
+from safelight.core.flow import Flow
 from safelight.core.gate import Gate
-from safelight.core.held import Entry, Held, Result, Views
+from safelight.core.held import Held, Views
 from safelight.core.limits import Limits
 from safelight.core.policy import Policy, checked
 from safelight.core.sound import SoundHold
@@ -34,11 +36,10 @@ from safelight.types import (
     Fault,
     FaultKind,
     FaultNoted,
-    Gap,
+    Frame,
     Outcome,
     Picture,
     PictureArrived,
-    PictureFormat,
     Reason,
     Record,
     Resume,
@@ -47,7 +48,6 @@ from safelight.types import (
     State,
     StateChanged,
     Stop,
-    StreamStarted,
     Tick,
     Token,
 )
@@ -78,7 +78,8 @@ class Engine:
         self._barrier: Reason | None = None  # for the next picture
         self._stalled = False
         self._faults: deque[int] = deque(maxlen=limits.faults_to_interrupt)
-        self._last_arrived: tuple[int, PictureFormat] | None = None
+        self._flow = Flow(limits)
+        self._begun = False
         self._last_out_pts_ns: int | None = None
         self._last_out_now_ns = 0
         self._ended: Outcome | None = None
@@ -136,13 +137,15 @@ class Engine:
         if self._stopped:
             return []
         slept = event.now_ns - self._now_ns
-        started = self._now_ns > 0
         self._now_ns = max(self._now_ns, event.now_ns)
-        if started and not self._limits.patient and slept > self._limits.suspend_ns:
+        if not self._begun:
+            # Whatever comes first starts the stream, so that a cool-down holds from there
+            # on; a StreamStarted that comes later must not leave an interruption.
+            self._begun = True
+            self._stream.start(self._now_ns)
+        elif not self._limits.patient and slept > self._limits.suspend_ns:
             self._break_off()
         match event:
-            case StreamStarted():
-                self._stream.start(self._now_ns)
             case PictureArrived():
                 self._picture(event)
             case AudioArrived():
@@ -171,13 +174,14 @@ class Engine:
         if self._ended is not None or not isinstance(frame.content, Picture):
             self._out.append(Drop(self._held.token(frame.seq), Reason.END))
             return
+        if not self._rises(frame):
+            return
+        if frame.gap or self._flow.gap_before(frame.pts_ns, frame.content.format):
+            self._break_off()
+        self._flow.picture(frame.pts_ns, frame.content.format)
         if self._too_many():
             self._out.append(Drop(self._held.token(frame.seq), Reason.OVERLOAD))
             return
-        gap = frame.gap or self._gap_before(frame.pts_ns, frame.content.format)
-        if gap is not None:
-            self._break_off()
-        self._last_arrived = (frame.pts_ns, frame.content.format)
         barrier, self._barrier = self._barrier, None
         if self._stream.state is State.INTERRUPTED:
             # Nobody looks at anything until somebody resumes.
@@ -190,20 +194,19 @@ class Engine:
             self._now_ns, frame, frame.content, live=live, barrier=barrier
         )
 
+    def _rises(self, frame: Frame) -> bool:
+        """Whether a frame has a number of its own; if not, verdicts could be mistaken for
+        one another's, and the stream ends."""
+        if self._flow.rises(frame):
+            return True
+        self._out.append(Drop(self._held.token(frame.seq), Reason.FAULT))
+        self._fault(FaultKind.ENGINE)
+        return False
+
     def _too_many(self) -> bool:
         # A shell that floods the engine must not fill the memory; a patient one looks at
         # wants_frame, a live one is slower than its source.
         return not self._limits.patient and len(self._held.queue) >= 4 * self._limits.backlog
-
-    def _gap_before(self, pts_ns: int, picture_format: PictureFormat) -> Gap | None:
-        if self._last_arrived is None:
-            return None
-        last_pts_ns, last_format = self._last_arrived
-        if picture_format != last_format:
-            return Gap.FORMAT
-        if pts_ns < last_pts_ns or pts_ns - last_pts_ns > self._limits.jump_ns:
-            return Gap.TIME
-        return None
 
     def _audio(self, event: AudioArrived) -> None:
         frame = event.frame
@@ -211,15 +214,23 @@ class Engine:
         if self._ended is not None or not isinstance(frame.content, Sound):
             self._out.append(Drop(token, Reason.END))
             return
-        self._out += self._sound.arrive(token, frame, frame.content)
+        if not self._rises(frame):
+            return
+        if self._flow.sound_fell_back(frame.pts_ns):
+            # Another clock, on which no picture has come yet: it must not pass for sound
+            # of pictures that left long ago.
+            self._break_off()
+        self._flow.sound(frame.pts_ns)
+        self._out += self._sound.arrive(token, frame, frame.content, self._held.clock)
 
     def _evidence(self, token: Token, evidence: Evidence) -> None:
+        self._held.shut_late_ties(self._now_ns)
         entry = self._held.outstanding.get(token)
         evidence = checked(evidence, self._views.every)
         if entry is None:
             self._stray_answer(token, evidence)
             return
-        if entry.deadline_ns is not None and self._now_ns >= entry.deadline_ns:
+        if entry.is_late(self._now_ns):
             evidence = Absent(AbsentReason.LATE)
         self._held.answer(self._now_ns, entry, evidence)
         if isinstance(evidence, Absent):
@@ -228,12 +239,9 @@ class Engine:
 
     def _stray_answer(self, token: Token, evidence: Evidence) -> None:
         """Answers that nobody waits for count for nothing, unless they contradict."""
-        entry = next((e for e in self._held.queue if e.token == token), None)
+        entry = self._held.judged_as(token)
         if entry is None:
-            reference = self._held.reference
-            entry = reference if reference is not None and reference.token == token else None
-        if entry is None or entry.evidence is None:
-            if not self._held.was_void(token):
+            if not self._held.answered_in_vain(self._now_ns, token):
                 self._note("an answer to no question")
         elif entry.evidence != evidence:
             entry.evidence = Absent(AbsentReason.CONTRADICTED)
@@ -242,7 +250,8 @@ class Engine:
 
     def _break_off(self) -> None:
         """The flow broke. Live: forget what is held. A file: finish it, then start closed."""
-        self._last_arrived = None
+        self._flow.forget()
+        self._held.clock += 1
         if self._stream.state is State.INTERRUPTED:
             return
         if self._limits.patient:
@@ -271,13 +280,14 @@ class Engine:
                 self._interrupted(Reason.FAULT)
 
     def _interrupted(self, reason: Reason) -> None:
-        self._stream.interrupt(reason, self._head_pts_ns(), self._now_ns)
+        if self._stream.state is not State.INTERRUPTED:
+            self._stream.interrupt(reason, self._head_pts_ns(), self._now_ns)
 
     def _judge_gone(self, reason: Reason) -> None:
         """What has no answer gets none. Frames judged clear before still leave."""
         if self._stream.state is State.INTERRUPTED:
             return
-        first = self._held.shut_undecided(Reason.NO_VERDICT)
+        first = self._held.judge_gone(Reason.NO_VERDICT)
         if first is None:
             self._barrier = reason
         elif first.barrier is None:
@@ -287,12 +297,13 @@ class Engine:
         if self._ended is None and self._stream.resume(self._head_pts_ns(), self._now_ns):
             self._out += self._held.drop_all(Reason.USER_RESUME)
             self._out += self._sound.drop_all(Reason.USER_RESUME)
-            self._last_arrived = None
+            self._flow.forget()
 
     def _end(self, outcome: Outcome) -> None:
         if self._ended is None:
             self._out += self._held.close_bracket(self._now_ns)
             self._ended = outcome
+            self._held.ended = True
 
     def _tick(self) -> None:
         wake = self._held.wake_ns()
@@ -308,8 +319,10 @@ class Engine:
             and quiet >= self._stall_ns()
         ):
             action = Action.INTERRUPT if self._stream.state is State.INTERRUPTED else Action.COVER
+            # The sound is not told: it may reach as far as the pictures, not as far as this.
             self._out.append(EmitCard(last + quiet, action))
-            self._left(last + quiet, released=False)
+            self._last_out_pts_ns = last + quiet
+            self._last_out_now_ns = self._now_ns
             self._stalled = True
 
     def _stall_ns(self) -> int:
@@ -320,17 +333,19 @@ class Engine:
     def _advance(self) -> None:
         while self._held.queue and not self._stopped:
             entry = self._held.queue[0]
+            self._out += self._sound.enter(entry.clock)
             if entry.barrier is not None:
-                self._pass_barrier(entry, entry.barrier)
+                self._stream.close(entry.barrier, entry.frame.pts_ns, self._now_ns)
+                entry.barrier = None
             result = self._held.outcome(entry)
-            late = entry.deadline_ns is not None and self._now_ns >= entry.deadline_ns
+            late = entry.is_late(self._now_ns)
             if result is None and (late or self._stream.state is State.INTERRUPTED):
                 result = Result(Action.COVER, Reason.NO_VERDICT, None, (), None)
             if result is None or (not self._limits.patient and self._now_ns < entry.due_ns):
                 break
             full = self._limits.patient and len(self._held.queue) >= self._limits.backlog
             verdict = self._stream.walk(
-                entry, result, self._held, self._now_ns, may_wait=not (late or full or self._ended)
+                entry, result, self._held, self._now_ns, may_wait=not (late or full)
             )
             if verdict is None:
                 break
@@ -339,26 +354,17 @@ class Engine:
                 entry.shut = entry.shut or Reason.NO_VERDICT  # nothing may lean on it later
             self._held.queue.popleft()
             self._out.append(Emit(verdict))
-            self._left(entry.frame.pts_ns, released=verdict.action is Action.RELEASE)
+            released = verdict.action is Action.RELEASE
+            self._sound.picture_left(entry.frame.pts_ns, released=released)
+            self._last_out_pts_ns = entry.frame.pts_ns
+            self._last_out_now_ns = self._now_ns
             self._stalled = False
             self._out += self._held.settle_ties(self._now_ns)
         ended = self._ended is not None and not self._held.queue
-        self._out += self._sound.settle(self._now_ns, ended=ended)
+        shut = self._stream.state is State.INTERRUPTED
+        self._out += self._sound.settle(self._now_ns, ended=ended, shut=shut)
         if ended and not self._stopped and self._ended is not None:
             self._stop(self._ended)
-
-    def _pass_barrier(self, entry: Entry, barrier: Reason) -> None:
-        pts_ns = entry.frame.pts_ns
-        if self._last_out_pts_ns is not None and pts_ns < self._last_out_pts_ns:
-            # Another clock begins: sound held under the old one has no picture any more.
-            self._out += self._sound.drop_all(barrier)
-        self._stream.close(barrier, pts_ns, self._now_ns)
-        entry.barrier = None
-
-    def _left(self, pts_ns: int, *, released: bool) -> None:
-        self._sound.picture_left(pts_ns, released=released)
-        self._last_out_pts_ns = pts_ns
-        self._last_out_now_ns = self._now_ns
 
     def _head_pts_ns(self) -> int:
         if self._held.queue:

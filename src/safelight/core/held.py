@@ -12,8 +12,10 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass
 
+from safelight.core.entry import Entry, Result
 from safelight.core.gate import Gate
 from safelight.core.limits import Limits
+from safelight.core.load import Load
 from safelight.core.policy import Policy, decide
 from safelight.types import (
     Action,
@@ -28,41 +30,6 @@ from safelight.types import (
     Scores,
     Token,
 )
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One picture on its way. ``shut``: it is covered whatever anyone says of it."""
-
-    frame: Frame
-    picture: Picture
-    token: Token
-    ordinal: int
-    due_ns: int
-    deadline_ns: int | None
-    barrier: Reason | None = None
-    asked_ns: int | None = None
-    evidence: Evidence | None = None
-    shut: Reason | None = None
-    still_of: Entry | None = None
-    left: Entry | None = None
-    right: Entry | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Neither asked about nor tied on both sides: waits for a right end."""
-        return self.left is not None and self.right is None and self.asked_ns is None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a frame has come to by itself; the state of the stream may still cover it."""
-
-    action: Action
-    reason: Reason
-    binding: Binding | None
-    rests_on: tuple[tuple[Token, Evidence], ...]
-    scores: Scores | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +62,12 @@ class Held:
         self._epoch = 0
         self._turn = 0
         self._turn_pts_ns: int | None = None
-        self._service_ns = limits.service_guess_ns
-        self._last_answer_ns = 0
+        self._load = Load(limits)
         self.queue: deque[Entry] = deque()
         self.outstanding: dict[Token, Entry] = {}
-        self._void: deque[Token] = deque(maxlen=256)
         self.reference: Entry | None = None
+        self.clock = 0
+        self.ended = False  # no picture follows those in the queue
 
     # --- tokens, audits -------------------------------------------------------------------
 
@@ -162,6 +129,7 @@ class Held:
             self._count,
             now_ns if limits.patient else due,
             None if limits.patient else due + limits.grace_ns,
+            self.clock,
         )
 
     def _may_lean_on(self, reference: Entry) -> bool:
@@ -173,7 +141,7 @@ class Held:
         age = self._limits.still_age_ns
         return (
             entry.frame.pts_ns - reference.frame.pts_ns <= age
-            and entry.frame.arrived_ns - reference.frame.arrived_ns <= age
+            and abs(entry.frame.arrived_ns - reference.frame.arrived_ns) <= age
         )
 
     def _within(self, entry: Entry, reference: Entry) -> bool:
@@ -182,7 +150,7 @@ class Held:
         return (
             entry.ordinal - reference.ordinal <= limits.bracket_frames
             and entry.frame.pts_ns - reference.frame.pts_ns <= limits.hold_ns
-            and entry.frame.arrived_ns - reference.frame.arrived_ns <= limits.hold_ns
+            and abs(entry.frame.arrived_ns - reference.frame.arrived_ns) <= limits.hold_ns
         )
 
     def _span_used(self, entry: Entry, reference: Entry) -> bool:
@@ -232,7 +200,7 @@ class Held:
             self.queue.remove(entry)
             return [Drop(entry.token, Reason.OVERLOAD)]
         entry.asked_ns = now_ns
-        entry.still_of = entry.left = entry.right = None
+        entry.untie()
         self.outstanding[entry.token] = entry
         views = self._views.every
         pts = entry.frame.pts_ns
@@ -247,9 +215,10 @@ class Held:
 
     def _too_late(self, entry: Entry, now_ns: int) -> bool:
         """Whether a live frame's answer cannot be expected before its deadline."""
-        if entry.deadline_ns is None or not self.outstanding:
+        # Where something broke just before a frame, it must not go missing unnoticed.
+        if entry.deadline_ns is None or entry.barrier is not None:
             return False
-        return now_ns + (len(self.outstanding) + 1) * self._service_ns > entry.deadline_ns
+        return self._load.too_late(now_ns, len(self.outstanding), entry.deadline_ns)
 
     # --- answers --------------------------------------------------------------------------
 
@@ -257,10 +226,18 @@ class Held:
         """Note what the judge says of a frame that was asked about."""
         del self.outstanding[entry.token]
         entry.evidence = evidence
-        since = max(entry.asked_ns or 0, self._last_answer_ns)
-        took = min(max(now_ns - since, 1), 1_000_000_000)
-        self._service_ns += (took - self._service_ns) // 4
-        self._last_answer_ns = now_ns
+        self._load.answered(now_ns, entry.asked_ns or 0)
+
+    def answered_in_vain(self, now_ns: int, token: Token) -> bool:
+        """Take in an answer that nobody waits for; return whether it was ever asked for."""
+        return self._load.answered_in_vain(now_ns, token)
+
+    def judged_as(self, token: Token) -> Entry | None:
+        """Return the judged frame of this token, if anything held still rests on it."""
+        held = [*self.queue, *(end for e in self.queue for end in (e.still_of, e.left) if end)]
+        if self.reference is not None:
+            held.append(self.reference)
+        return next((e for e in held if e.token == token and e.evidence is not None), None)
 
     def settle_ties(self, now_ns: int) -> list[Command]:
         """Ask about frames whose tie failed, oldest first; shut those behind a bad frame."""
@@ -272,8 +249,7 @@ class Held:
             if before is None or self._failed(before):
                 # What comes after a frame that is not clear is covered with it, and would
                 # be whatever the judge said: only a judged stretch lifts a cover.
-                entry.shut = Reason.NO_VERDICT
-                entry.still_of = entry.left = entry.right = None
+                entry.close(Reason.NO_VERDICT)
             elif entry.right is not None and self._failed(entry.right):
                 out += self._ask(entry, now_ns)
         return out
@@ -290,13 +266,24 @@ class Held:
 
     # --- giving up ------------------------------------------------------------------------
 
-    def shut_undecided(self, reason: Reason) -> Entry | None:
+    def shut_late_ties(self, now_ns: int) -> None:
+        """Cover frames that inherit and had nothing to inherit by their deadline.
+
+        An answer that comes now may be in time for the frame it is about, and must not
+        release an elder one that nobody ticked away yet.
+        """
+        for entry in self.queue:
+            tied = entry.asked_ns is None and entry.shut is None
+            if tied and entry.is_late(now_ns) and self.outcome(entry) is None:
+                entry.close(Reason.NO_VERDICT)
+
+    def judge_gone(self, reason: Reason) -> Entry | None:
         """Cover whatever has no answer yet, void its token; return the first such frame."""
         undecided = [entry for entry in self.queue if self.outcome(entry) is None]
         for entry in undecided:
-            entry.shut = reason
-            entry.still_of = entry.left = entry.right = None
+            entry.close(reason)
         self._forget()
+        self._load.judge_gone()
         return undecided[0] if undecided else None
 
     def drop_all(self, reason: Reason) -> list[Command]:
@@ -308,12 +295,9 @@ class Held:
 
     def void(self, token: Token) -> None:
         """Wait no longer for the answer to this question."""
-        if self.outstanding.pop(token, None) is not None:
-            self._void.append(token)
-
-    def was_void(self, token: Token) -> bool:
-        """Whether the question was asked, and its answer given up."""
-        return token in self._void
+        entry = self.outstanding.pop(token, None)
+        if entry is not None:
+            self._load.give_up(token, entry.asked_ns or 0)
 
     def _forget(self) -> None:
         for token in list(self.outstanding):
@@ -363,7 +347,7 @@ class Held:
             if result.binding is not Binding.JUDGED:
                 return count, last, False
             count, last = count + 1, entry.frame.pts_ns
-        return count, last, True
+        return count, last, not self.ended
 
     def _inherited(self, binding: Binding, ends: tuple[Entry, ...]) -> Result | None:
         rests_on = tuple((end.token, end.evidence) for end in ends if end.evidence is not None)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from safelight.core.limits import Limits
 from safelight.core.policy import Policy, checked, decide
 from safelight.types import (
+    Absent,
+    AbsentReason,
     Action,
     Binding,
     Evidence,
@@ -51,10 +53,15 @@ class Ledger:
                 self._asked.popitem(last=False)
 
     def answered(self, token: Token, evidence: Evidence) -> None:
-        """Note what came back. An answer to no question is no answer."""
+        """Note what came back. An answer to no question is no answer; two that differ are
+        none either."""
         asked = self._asked.get(token)
-        if asked is not None:
-            asked.evidence = evidence
+        if asked is None:
+            return
+        evidence = checked(evidence, self._every)
+        if asked.evidence is not None and asked.evidence != evidence:
+            evidence = Absent(AbsentReason.CONTRADICTED)
+        asked.evidence = evidence
 
     def leaving(self, safe: SafeFrame) -> bool:
         """Look at a frame on its way to the sink; return whether it may leave as it is."""
@@ -74,8 +81,7 @@ class Ledger:
             asked = self._asked.get(token)
             if asked is None or asked.evidence is None:
                 return False
-            evidence = checked(asked.evidence, self._every)
-            if decide(self._policy, evidence)[0] is not Action.RELEASE:
+            if decide(self._policy, asked.evidence)[0] is not Action.RELEASE:
                 return False
             ends.append(asked)
         match verdict.binding, ends:

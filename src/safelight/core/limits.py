@@ -72,8 +72,46 @@ class Limits:
         # Bracketing is safe only over a span no longer than the hold that delays release.
         if not 0 <= self.hold_ns <= 2 * NS_PER_S:
             raise ValueError("a hold is between 0 and 2 seconds")
-        if self.open_frames < 1 or self.faults_to_interrupt < 1 or not self.cool_down_ns:
+        if not 1 <= self.bracket_frames <= 8 or not 0 <= self.bracket_span_permille <= 1000:
+            raise ValueError("a bracket spans at most 8 frames and one hold")
+        if not 0 <= self.still_age_ns <= 2 * NS_PER_S:
+            raise ValueError("a still frame rests on one at most 2 seconds old")
+        # A queue that a bracket could fill would wait for itself.
+        if self.backlog <= self.bracket_frames:
+            raise ValueError("a backlog is longer than a bracket")
+        if any(value < 1 for value in self._counts) or any(v < 0 for v in self._spans):
             raise ValueError("a limit of nothing would permit what it limits")
+        if not self.cool_down_ns or any(wait < 1 for wait in self.cool_down_ns):
+            raise ValueError("an interruption has to cool down from")
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return (
+            self.open_frames,
+            self.changes_per_s,
+            self.audit_one_in,
+            self.codec_frame_samples,
+            self.sound_backlog,
+            self.ahead,
+            self.faults_to_interrupt,
+        )
+
+    @property
+    def _spans(self) -> tuple[int, ...]:
+        return (
+            self.grace_ns,
+            self.open_span_ns,
+            self.lift_span_ns,
+            self.in_turn_every_ns,
+            self.sample_every_ns,
+            self.silence_after_ns,
+            self.jump_ns,
+            self.suspend_ns,
+            self.stall_ns - 1,
+            self.card_every_ns - 1,
+            self.service_guess_ns,
+            self.fault_window_ns,
+        )
 
     @property
     def bracket_span_ns(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from safelight.types import Absent, AbsentReason, Action, Evidence, Reason, Scores
@@ -17,6 +16,9 @@ class Policy:
     P(<18) estimate. ``sequential_*``: thousandths of a nat, see core/sequential.py.
     ``adults_affirmed``: the platform has established that the user is an adult; it changes
     nothing unless the bundle counts people, which no bundle of this version does.
+
+    Raises:
+        ValueError: a limit that no score could reach, NaN among them: it would permit all.
     """
 
     name: str
@@ -30,6 +32,14 @@ class Policy:
     false_interruptions_per_100h: float
     false_cover_s_per_hour: float
 
+    def __post_init__(self) -> None:
+        if not all(0.0 < at <= 1.0 for at in (self.cover_at, self.with_minor_at)):
+            raise ValueError("a sexual content limit lies in (0, 1]")
+        if not 0.0 < self.p_under_18_at <= 1.0:
+            raise ValueError("the limit of the P(<18) estimate lies in (0, 1]")
+        if not 0 < self.sequential_cover_at <= self.sequential_interrupt_at:
+            raise ValueError("sequential limits rise from cover to interrupt, above zero")
+
 
 def checked(evidence: Evidence, required_views: tuple[str, ...]) -> Evidence:
     """Return the evidence, or ``Absent`` when it is not what it claims to be.
@@ -42,11 +52,12 @@ def checked(evidence: Evidence, required_views: tuple[str, ...]) -> Evidence:
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, float | int):
             return Absent(AbsentReason.NOT_A_NUMBER)
-        if math.isnan(number):
+        if number != number:  # noqa: PLR0124  (NaN; math.isnan raises for a huge int)
             return Absent(AbsentReason.NOT_A_NUMBER)
         if not 0.0 <= number <= 1.0:
             return Absent(AbsentReason.OUT_OF_RANGE)
-    if not required_views or not set(required_views) <= set(evidence.views):
+    views = evidence.views if isinstance(evidence.views, tuple) else ()
+    if not required_views or any(view not in views for view in required_views):
         return Absent(AbsentReason.MISSING_VIEW)
     return evidence
 
@@ -64,9 +75,9 @@ def decide(policy: Policy, evidence: Evidence) -> tuple[Action, Reason]:
     """
     if not isinstance(evidence, Scores):
         return Action.COVER, Reason.NO_VERDICT
-    minor = evidence.minor is not None and evidence.minor >= policy.p_under_18_at
-    limit = min(policy.with_minor_at, policy.cover_at) if minor else policy.cover_at
-    # Written so that only a comparison that holds can release.
+    # Written so that only a comparison that holds can loosen or release.
+    no_minor = evidence.minor is None or evidence.minor < policy.p_under_18_at
+    limit = policy.cover_at if no_minor else min(policy.with_minor_at, policy.cover_at)
     if evidence.sexual < limit:
         return Action.RELEASE, Reason.CLEAR
     return Action.COVER, Reason.SEXUAL_CONTENT

@@ -68,8 +68,10 @@ def _check_grounds(verdict: Verdict) -> None:
             fits = False
     if not fits or any(token.stream != verdict.token.stream for token in tokens):
         raise NotReleasableError("a RELEASE that rests on nothing")
-    if not all(isinstance(evidence, Scores) for _, evidence in verdict.rests_on):
-        raise NotReleasableError("a RELEASE without evidence")
+    for _, evidence in verdict.rests_on:
+        # NaN compares with nothing, so it is refused too.
+        if not isinstance(evidence, Scores) or not 0.0 <= evidence.sexual < 1.0:
+            raise NotReleasableError("a RELEASE without evidence")
 
 
 def lone_card(picture_format: PictureFormat, pts_ns: int, text: CardText) -> SafeFrame:

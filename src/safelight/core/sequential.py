@@ -32,6 +32,13 @@ class Sequential:
     ) -> None:
         if not 0 < cover_at <= interrupt_at:
             raise ValueError("limits rise from cover to interrupt, and are above zero")
+        scores = [score for score, _ in calibration.points]
+        ratios = [ratio for _, ratio in calibration.points]
+        rises = all(a < b for a, b in itertools.pairwise(scores))
+        if len(scores) < 2 or (scores[0], scores[-1]) != (0, 1000) or not rises:
+            raise ValueError("a calibration's scores rise from 0 to 1000")
+        if any(a > b for a, b in itertools.pairwise(ratios)):
+            raise ValueError("a higher score never counts for less")
         self._calibration = calibration
         self._cover_at = cover_at
         self._interrupt_at = interrupt_at

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from safelight.core.limits import Limits
 from safelight.types import NS_PER_S, Command, Drop, Frame, Mute, Reason, Sound, Token
 
-_EVER = 1 << 62  # beyond any pts: int64 nanoseconds are 292 years
+_EVER: Final = 1 << 62  # beyond any pts: int64 nanoseconds are 292 years
+_MOST_SPANS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,15 @@ class _Chunk:
     end_ns: int
     arrived_ns: int
     margin_ns: int
+    clock: int
+
+
+class _Silence(NamedTuple):
+    """A stretch of stream time; ``cover``: sound is silenced a codec frame around it too."""
+
+    start_ns: int
+    end_ns: int
+    cover: bool
 
 
 class SoundHold:
@@ -31,81 +42,108 @@ class SoundHold:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._chunks: deque[_Chunk] = deque()
+        self._clock = 0
         self._forget_pictures()
 
     def _forget_pictures(self) -> None:
         # Silent until the first picture has left.
-        self._silent: deque[tuple[int, int]] = deque()
+        self._silences: deque[_Silence] = deque()
         self._silent_from: int | None = -_EVER
-        self._settled_to: int | None = None
         self._covered = False
-        self._margin_ns = 0
+        self._settled_to: int | None = None
 
-    def arrive(self, token: Token, frame: Frame, sound: Sound) -> list[Command]:
-        """Take in a chunk; beyond the backlog the oldest leaves silenced."""
+    def arrive(self, token: Token, frame: Frame, sound: Sound, clock: int) -> list[Command]:
+        """Take in a chunk; beyond the backlog the oldest leaves silenced.
+
+        ``clock`` counts the breaks of the stream's flow: sound waits for pictures of its own.
+        """
         start = frame.pts_ns
-        length = sound.samples.shape[1] * NS_PER_S // sound.rate
+        length = -(-sound.samples.shape[1] * NS_PER_S // sound.rate)
         margin = -(-self._limits.codec_frame_samples * NS_PER_S // sound.rate)
-        self._margin_ns = max(self._margin_ns, margin)
-        self._chunks.append(_Chunk(token, start, start + length, frame.arrived_ns, margin))
+        self._chunks.append(_Chunk(token, start, start + length, frame.arrived_ns, margin, clock))
         if len(self._chunks) > self._limits.sound_backlog:
             return [_silenced(self._chunks.popleft())]
         return []
 
+    def enter(self, clock: int) -> list[Command]:
+        """Note that the pictures that leave from here on are on this clock."""
+        if clock == self._clock:
+            return []
+        self._clock = clock
+        out: list[Command] = []
+        while self._chunks and self._chunks[0].clock < clock:
+            out.append(Drop(self._chunks.popleft().token, Reason.DISCONTINUITY))
+        self._forget_pictures()
+        return out
+
     def picture_left(self, pts_ns: int, *, released: bool) -> None:
         """Note that a picture, or a card in its place, left at this stream time."""
-        last = self._settled_to
-        if released:
-            if self._silent_from is not None:
-                tail = self._margin_ns if self._covered else 0
-                self._silent.append((self._silent_from, pts_ns + tail))
-                self._silent_from = None
-                self._covered = False
-            elif last is not None and pts_ns - last > self._limits.silence_after_ns:
-                self._silent.append((last + self._limits.silence_after_ns, pts_ns))
-        else:
+        last, silence_after = self._settled_to, self._limits.silence_after_ns
+        if self._silent_from is None and last is not None and pts_ns - last > silence_after:
+            self._silence(_Silence(last + silence_after, pts_ns, False))
+        if not released:
             self._covered = True
             if self._silent_from is None:
-                self._silent_from = pts_ns - self._margin_ns
+                self._silent_from = pts_ns
+        elif self._silent_from is not None:
+            self._silence(_Silence(self._silent_from, pts_ns, self._covered))
+            self._silent_from, self._covered = None, False
         self._settled_to = pts_ns if last is None else max(last, pts_ns)
 
-    def settle(self, now_ns: int, *, ended: bool = False) -> list[Command]:
-        """Return what can be said of the sound held: it leaves, in part silenced, or not."""
+    def _silence(self, silence: _Silence) -> None:
+        self._silences.append(silence)
+        if len(self._silences) > _MOST_SPANS:
+            # Late sound may still come: what is forgotten of the pictures is silence.
+            first, second = self._silences.popleft(), self._silences.popleft()
+            self._silences.appendleft(_Silence(first.start_ns, second.end_ns, True))
+
+    def settle(self, now_ns: int, *, ended: bool = False, shut: bool = False) -> list[Command]:
+        """Return what can be said of the sound held: it leaves, in part silenced, or not.
+
+        Args:
+            now_ns: the time.
+            ended: no picture follows.
+            shut: the stream is interrupted; nothing is heard whatever its stream time.
+        """
         out: list[Command] = []
-        settled = -_EVER if self._settled_to is None else self._settled_to
         while self._chunks:
             chunk = self._chunks[0]
-            if settled >= chunk.end_ns + chunk.margin_ns:
-                out.append(Mute(chunk.token, self._spans(chunk, _EVER)))
-            elif ended:
-                # Nothing follows: sound reaches as far as the last picture's time.
-                if chunk.start_ns >= settled:
-                    out.append(Drop(chunk.token, Reason.END))
-                else:
-                    out.append(Mute(chunk.token, self._spans(chunk, settled)))
+            reach = -_EVER
+            if self._settled_to is not None and chunk.clock == self._clock:
+                reach = self._settled_to
+            whole = reach >= chunk.end_ns + chunk.margin_ns
+            if ended and not whole and chunk.start_ns >= reach:
+                out.append(Drop(chunk.token, Reason.END))
+            elif shut and (whole or ended):
+                out.append(_silenced(chunk))
+            elif whole or ended:
+                # At the end sound reaches as far as the last picture's time.
+                out.append(Mute(chunk.token, self._spans(chunk, _EVER if whole else reach)))
             elif (at := self._deadline(chunk)) is not None and now_ns >= at:
                 out.append(_silenced(chunk))
             else:
                 break
             self._chunks.popleft()
-        self._trim(settled)
         return out
 
-    def _trim(self, settled: int) -> None:
-        # Later chunks may start a little before the last one that was settled.
-        while self._silent and self._silent[0][1] < settled - 30 * NS_PER_S:
-            if self._chunks and self._chunks[0].start_ns < self._silent[0][1]:
-                return
-            self._silent.popleft()
-
     def _spans(self, chunk: _Chunk, beyond: int) -> tuple[tuple[int, int], ...]:
-        spans = [*self._silent, (beyond, _EVER)]
+        silences = [*self._silences, _Silence(beyond, _EVER, False)]
         if self._silent_from is not None:
-            spans.append((self._silent_from, _EVER))
-        inside = (
-            (max(start, chunk.start_ns), min(end, chunk.end_ns)) for start, end in sorted(spans)
-        )
-        return tuple((start, end) for start, end in inside if start < end)
+            silences.append(_Silence(self._silent_from, _EVER, self._covered))
+        inside: list[tuple[int, int]] = []
+        for silence in silences:
+            around = chunk.margin_ns if silence.cover else 0
+            start = max(silence.start_ns - around, chunk.start_ns)
+            end = min(silence.end_ns + around, chunk.end_ns)
+            if start < end:
+                inside.append((start, end))
+        spans: list[tuple[int, int]] = []
+        for start, end in sorted(inside):
+            if spans and start <= spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(spans[-1][1], end))
+            else:
+                spans.append((start, end))
+        return tuple(spans)
 
     def _deadline(self, chunk: _Chunk) -> int | None:
         limits = self._limits

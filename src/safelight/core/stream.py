@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from safelight.core.held import Entry, Held, Result
+from safelight.core.entry import Entry, Result
+from safelight.core.held import Held
 from safelight.core.limits import Limits
 from safelight.core.policy import Policy
 from safelight.core.sequential import Sequential
@@ -64,7 +65,7 @@ class Stream:
         self._sequential = self._new_sequential()
         self._run_from_ns = 0  # pts of the first of the clear frames in a row
         self._run_count = 0
-        self._changes: deque[int] = deque(maxlen=8)
+        self._changes: deque[tuple[int, int]] = deque(maxlen=16)  # (pts, time)
         self.state = State.PENDING
         self.reason = Reason.STARTING
 
@@ -139,7 +140,7 @@ class Stream:
             count = self._run_count + ahead
         span = self._limits.lift_span_ns if self._covers_content else self._limits.open_span_ns
         enough = count >= self._limits.open_frames and last - self._run_from_ns >= span
-        if enough and self._may_change(pts_ns):
+        if enough and self._may_change(pts_ns, now_ns):
             self._enter(State.LIVE, Reason.CLEAR, pts_ns, now_ns)
             return self._release(entry, result, now_ns)
         if more and may_wait:
@@ -151,9 +152,15 @@ class Stream:
     def _covers_content(self) -> bool:
         return self.state is State.COVERED and self.reason is Reason.SEXUAL_CONTENT
 
-    def _may_change(self, pts_ns: int) -> bool:
-        # Opening now, and the cover that may follow at once, must both fit.
-        recent = sum(1 for at in self._changes if abs(pts_ns - at) < NS_PER_S)
+    def _may_change(self, pts_ns: int, now_ns: int) -> bool:
+        # Opening now, and the cover that may follow at once, must both fit. A live stream's
+        # viewer sees time, whatever its pts do; a file's time is its pts.
+        live = not self._limits.patient
+        recent = sum(
+            1
+            for pts, at in self._changes
+            if abs(pts_ns - pts) < NS_PER_S or (live and now_ns - at < NS_PER_S)
+        )
         return recent + 2 <= self._limits.changes_per_s
 
     def _verdict(self, entry: Entry, action: Action, reason: Reason, now_ns: int) -> Verdict:
@@ -191,7 +198,7 @@ class Stream:
 
     def _enter(self, state: State, reason: Reason, pts_ns: int, now_ns: int) -> None:
         if self.state is not state and State.LIVE in (self.state, state):
-            self._changes.append(pts_ns)
+            self._changes.append((pts_ns, now_ns))
         self.state, self.reason = state, reason
         self._run_count = 0
         self._out.append(Record(StateChanged(state, reason, pts_ns, now_ns)))

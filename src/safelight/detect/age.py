@@ -15,7 +15,7 @@ from safelight.detect.runtime import Floats, Network
 from safelight.types import Plane
 
 LABELS: Final = tuple(str(age) for age in range(81))
-ADULT_FROM: Final = 17
+ADULT_FROM: Final = 18
 MAX_SIDE: Final = 640
 PREPROCESSING: Final = (
     "longest side at most 640, dlib frontal faces, 5 landmarks, 64x64 chip with padding"

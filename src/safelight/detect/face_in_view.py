@@ -16,7 +16,7 @@ from safelight.types import Plane
 
 LABELS: Final = ("no_face", "face")
 PREPROCESSING: Final = "view as it is, dlib frontal faces"
-VIEW_KINDS: Final = frozenset({"reference", "whole", "left_square", "right_square", "fit_320"})
+VIEW_KINDS: Final = frozenset({"reference", "whole", "left_square", "right_square", "fit_560"})
 
 
 class FaceInView:

@@ -44,7 +44,7 @@ _WEIGHTS: Final[dict[int, tuple[float, float]]] = {
 def render(picture: Picture, kind: str) -> Plane:
     """Make the view of ``picture`` that ``kind`` names: uint8 RGB ``(height, width, 3)``.
 
-    All kinds but ``fit_320`` are 224 x 224.
+    All kinds but ``fit_560`` are 224 x 224.
 
     Raises:
         ValueError: there is no such kind.
@@ -132,9 +132,9 @@ def _last_square(picture: Picture) -> Plane:
     return _square(picture, last=True)
 
 
-def _fit_320(picture: Picture) -> Plane:
-    """The whole frame with its aspect, the longer side at most 320."""
-    return rgb(picture, 320)
+def _fit_560(picture: Picture) -> Plane:
+    """The whole frame with its aspect, the longer side at most 560."""
+    return rgb(picture, 560)
 
 
 KINDS: Final[dict[str, Callable[[Picture], Plane]]] = {
@@ -142,7 +142,7 @@ KINDS: Final[dict[str, Callable[[Picture], Plane]]] = {
     "whole": _whole,
     "left_square": _first_square,
     "right_square": _last_square,
-    "fit_320": _fit_320,
+    "fit_560": _fit_560,
 }
 
 

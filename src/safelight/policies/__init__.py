@@ -10,6 +10,7 @@ from safelight.errors import PolicyError
 from safelight.policies import policy_file
 
 DEFAULT = "protect"
+MAX_BYTES = 64 * 1024
 
 
 def names() -> tuple[str, ...]:
@@ -28,11 +29,15 @@ def text(name_or_path: str) -> str:
         return resources.files(__package__).joinpath(f"{name_or_path}.toml").read_text("utf-8")
     path = Path(name_or_path)
     hint = f"name one of {', '.join(names())}, or a policy file"
-    if not path.is_file():
-        raise PolicyError(f"there is no policy {name_or_path!r}", hint)
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+        if not path.is_file():
+            raise PolicyError(f"there is no policy {name_or_path!r}", hint)
+        with path.open("rb") as file:
+            read = file.read(MAX_BYTES + 1)
+        if len(read) > MAX_BYTES:
+            raise PolicyError(f"policy {name_or_path} is over {MAX_BYTES // 1024} KiB", hint)
+        return read.decode("utf-8")
+    except (OSError, ValueError):
         raise PolicyError(f"policy {name_or_path} cannot be read as text", hint) from None
 
 

@@ -47,8 +47,8 @@ class OverTime(_Strict):
 class Budget(_Strict):
     """What the limits are meant to cost on ordinary video. A design budget, not a result."""
 
-    false_interruptions_per_100h: Annotated[float, Field(ge=0.0)]
-    false_cover_s_per_hour: Annotated[float, Field(ge=0.0)]
+    false_interruptions_per_100h: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    false_cover_s_per_hour: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 class PolicyFile(_Strict):
@@ -85,12 +85,16 @@ def parse(text: str, origin: str) -> Policy:
             policy may release.
     """
     try:
-        read = PolicyFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"policy {origin} is not TOML ({error})", "correct it") from None
+        # ValueError: also a number of too many digits. RecursionError: lists in lists in ...
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        what = str(error).partition("\n")[0]
+        raise PolicyError(f"policy {origin} is not TOML ({what})", "correct it") from None
+    try:
+        read = PolicyFile.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the policy"
+        where = ".".join(_printable(part) for part in first["loc"]) or "the policy"
         raise PolicyError(
             f"policy {origin}: {where}: {_message(first['type'], first['msg'])}",
             "see `safelight policy show protect` for one that validates",
@@ -107,6 +111,12 @@ def parse(text: str, origin: str) -> Policy:
         false_interruptions_per_100h=read.budget.false_interruptions_per_100h,
         false_cover_s_per_hour=read.budget.false_cover_s_per_hour,
     )
+
+
+def _printable(key: int | str) -> str:
+    # A TOML key may hold anything, also what would break the error's one line.
+    text = str(key)
+    return text if text.isprintable() and len(text) <= 64 else ascii(text[:64])
 
 
 def _message(kind: str, message: str) -> str:

@@ -1,0 +1,57 @@
+"""One line of ``--events``: the file format, spec/event.schema.json."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from safelight import StreamEvent
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Card(_Part):
+    """The local card's text, for a host app that draws its own."""
+
+    message_id: str
+    headline: str
+    lines: tuple[str, ...]
+    stamp: str | None
+
+
+class EventLine(_Part):
+    """What happened, in stream order. States and times; no scores."""
+
+    schema_: Literal["safelight.event/1"] = Field(alias="schema")
+    kind: Literal["state", "fault", "resume_refused", "end"]
+    state: Literal["pending", "live", "covered", "interrupted"]
+    reason: Literal[
+        "starting",
+        "clear",
+        "sexual_content",
+        "no_verdict",
+        "fault",
+        "overload",
+        "discontinuity",
+        "user_resume",
+        "end",
+    ]
+    at_s: float = Field(description="stream time in seconds")
+    should_cover: bool
+    should_interrupt: bool
+    should_mute: bool
+    text: str = Field(description="one line on the state, for a person")
+    card: Card | None
+    wait_s: float = Field(ge=0.0, description="how long a resume has to wait, 0 if it need not")
+
+    @classmethod
+    def of(cls, event: StreamEvent) -> Self:
+        """Return the line of an event."""
+        return cls.model_validate(event.as_json())
+
+    def as_text(self) -> str:
+        """Return the line itself, with its end."""
+        return self.model_dump_json(by_alias=True) + "\n"

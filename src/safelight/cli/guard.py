@@ -1,0 +1,218 @@
+"""``safelight guard``: judge a source, let what may leave go to a sink."""
+
+from __future__ import annotations
+
+import math
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+import safelight
+from safelight.cli import settings
+from safelight.cli.keys import Keys
+from safelight.cli.outputs import STDOUT, Outputs
+from safelight.cli.screen import Screen
+from safelight.cli.settings import Settings
+from safelight.cli.stopping import Stop
+from safelight.errors import SinkLostError, UsageError
+
+RESUME_KEY: Final = "r"
+_DRAW_EVERY_S: Final = 0.1
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A file, rtmp:// or rtmps:// (pull), rtmp://127.0.0.1:1935/app/key?listen=1 (accept"
+        " a publisher such as OBS), rtsp://, device:/dev/video0, lavfi:GRAPH.",
+    ),
+]
+Sink = Annotated[str, typer.Argument(metavar="SINK", help="A file, rtmp(s)://, or null:.")]
+
+
+def guard(
+    source: Source,
+    sink: Sink,
+    policy: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="The policy to go by. [protect]")
+    ] = None,
+    direction: Annotated[
+        str | None,
+        typer.Option(
+            metavar="outgoing|incoming",
+            help="Whose camera it is: this device's, or somebody else's. [outgoing]",
+        ),
+    ] = None,
+    bundle: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The bundle that judges. [the default one]")
+    ] = None,
+    test_bundle: Annotated[
+        bool,
+        typer.Option("--test-bundle", help="Let a stand-in bundle judge; all is stamped TEST."),
+    ] = False,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write a JSON report at the end.")
+    ] = None,
+    events: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Write events as JSON lines; - is standard output."),
+    ] = None,
+    hold_ms: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How long frames may wait, milliseconds. [250]"),
+    ] = None,
+    resume_after: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="Resume by itself so many seconds after an interruption. For tests and demos;"
+            " never before the cool-down is over.",
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="CC", help="Country whose help lines are shown. [by locale]"),
+    ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="Where ?listen=1 may listen besides this machine."),
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of the cool-down file.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read flags from here. [safelight.toml, if there]"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> int:
+    """Judge SOURCE on this device; only what may leave goes to SINK.
+
+    It starts closed, covers what must not leave with a card, mutes its sound, and interrupts
+    when that is confirmed. SIGINT and SIGTERM end it cleanly.
+    """
+    written, read_from = settings.read(config)
+    given = {
+        "policy": policy,
+        "direction": direction,
+        "bundle": bundle,
+        "report": report,
+        "events": events,
+        "hold_ms": hold_ms,
+        "resume_after": resume_after,
+        "region": region,
+        "bind": bind,
+        "state": state,
+        "quiet": quiet or None,
+    }
+    chosen = written.model_copy(update={k: v for k, v in given.items() if v is not None})
+    after = chosen.resume_after
+    if after is not None and not (math.isfinite(after) and after >= 0):
+        raise UsageError(f"--resume-after {after} is not a time", "give seconds, 0 or more")
+    with (
+        Stop() as stop,
+        Outputs(chosen.report, chosen.events, taken=(source, sink)) as outputs,
+    ):
+        session = safelight.open(
+            source,
+            sink,
+            policy=chosen.policy or "protect",
+            direction=chosen.direction or "outgoing",
+            bundle=chosen.bundle,
+            test_bundle=test_bundle,
+            hold_ms=chosen.hold_ms,
+            resume_after_s=after,
+            region=chosen.region,
+            bind=chosen.bind,
+            state=chosen.state,
+        )
+        stop.opened()
+        return _follow(session, stop, outputs, chosen, _Said(source, sink, read_from, written))
+
+
+class _Said:
+    """What the first lines say."""
+
+    def __init__(self, source: str, sink: str, config: Path | None, written: Settings) -> None:
+        self.source = safelight.redact(source)
+        self.sink = safelight.redact(sink)
+        self.config = config
+        self.keys = ", ".join(written.names())
+
+
+def _follow(
+    session: safelight.Session, stop: Stop, outputs: Outputs, chosen: Settings, said: _Said
+) -> int:
+    quiet = bool(chosen.quiet)
+    moving = not (chosen.events == STDOUT and sys.stdout.isatty())
+    # A file waits for nobody: what was interrupted in it stays so.
+    live = session.info is None or session.info.live
+    with Keys(wanted=live and not quiet) as keys:
+        screen = Screen(
+            quiet=quiet,
+            moving=moving,
+            resume_key=RESUME_KEY if keys.there else None,
+            listening=f"Waiting for a publisher at {said.source}",
+        )
+        screen.say(f"Guarding {said.source} → {said.sink}")
+        if said.config is not None and said.keys:
+            screen.say(f"from {said.config}: {said.keys}")
+        if session.info is None:
+            screen.say("Waiting for a publisher")
+        finished = False
+        try:
+            _watch(session, stop, outputs, screen, keys)
+            finished = not stop.asked
+        finally:
+            screen.stop(finished=finished)
+    report = session.report
+    if report is not None:
+        outputs.report(report)
+        screen.summary(report)
+    # Errors of the stream itself come first: they say why it ended.
+    session.wait()
+    outputs.check()
+    return 0
+
+
+def _watch(
+    session: safelight.Session, stop: Stop, outputs: Outputs, screen: Screen, keys: Keys
+) -> None:
+    """Show, write and pass on what happens, until the stream has ended.
+
+    Raises:
+        SinkLostError: it was asked to end and does not.
+    """
+    came: queue.SimpleQueue[safelight.StreamEvent | None] = queue.SimpleQueue()
+    threading.Thread(target=_collect, args=(session, came), daemon=True).start()
+    closing = False
+    while True:
+        try:
+            event = came.get(timeout=_DRAW_EVERY_S)
+        except queue.Empty:
+            screen.tick(session)
+        else:
+            if event is None:
+                break
+            outputs.event(event)
+            screen.happened(event)
+            continue
+        if RESUME_KEY in keys.pressed().lower():
+            session.resume()
+        if stop.asked and not closing:
+            closing = True
+            session.close()
+        if stop.overdue:
+            raise SinkLostError("the sink does not finish", "see whether it is reachable")
+
+
+def _collect(
+    session: safelight.Session, came: queue.SimpleQueue[safelight.StreamEvent | None]
+) -> None:
+    for event in session.events():
+        came.put(event)
+    came.put(None)

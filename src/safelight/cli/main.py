@@ -1,0 +1,113 @@
+"""The command line: one app, one way out.
+
+Whatever happens ends in a status of design.md's contract (0, 2, 3 or 4, never 1) and, when
+it is not 0, in one line on standard error: what is wrong and what to do. Never a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+import safelight
+from safelight.cli import bench, bundle, demo, doctor, guard, policy, screen, testcard
+from safelight.cli.stopping import Stopped
+from safelight.errors import EndOfStream, SafelightError
+
+OK: Final = 0
+USAGE: Final = 2
+LOST: Final = 4
+
+app = typer.Typer(
+    name="safelight",
+    help="Judges live video on this device before it leaves, and covers what must not.",
+    epilog="Exit status: 0 ended as asked · 2 usage, or cannot be opened · 3 not trusted to run"
+    " · 4 lost later.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("guard")(guard.guard)
+app.command("demo")(demo.demo)
+app.command("testcard")(testcard.testcard)
+app.command("doctor")(doctor.doctor)
+app.add_typer(policy.app, name="policy")
+app.add_typer(bundle.app, name="bundle")
+app.command("bench")(bench.bench)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"safelight {safelight.__version__}")
+        raise typer.Exit(OK)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(OK)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit status; errors are said on stderr."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("safelight", list(arguments)) as context:
+            status = command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as error:
+        return error.exit_code
+    except SafelightError as error:
+        screen.complain(str(error))
+        return error.exit_status
+    except (Stopped, KeyboardInterrupt, typer.Abort):
+        return OK  # stopped by whoever started it, as asked
+    except BrokenPipeError:
+        # Whoever read our output has read enough.
+        _swallow_stdout()
+        return OK
+    except typer.TyperException as error:
+        screen.complain(_usage(error))
+        return USAGE
+    except Exception as error:  # noqa: BLE001  (the last resort: no traceback, never status 1)
+        # Its text might hold anything; its kind cannot.
+        screen.complain(f"the guard broke ({type(error).__name__}): please report it")
+        return LOST
+    return status if isinstance(status, int) else OK
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and end it."""
+    threading.excepthook = _thread_broke
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _swallow_stdout()
+    sys.exit(status)
+
+
+def _usage(error: typer.TyperException) -> str:
+    message = str(getattr(error, "format_message", error.__str__)())
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", "safelight")
+    return f"{message.rstrip('.')}: see `{path} --help`"
+
+
+def _swallow_stdout() -> None:
+    """Let nothing more be written where nobody reads, not even when Python flushes at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _thread_broke(broke: threading.ExceptHookArgs) -> None:
+    if not issubclass(broke.exc_type, EndOfStream):
+        screen.complain(f"a part of the guard broke ({broke.exc_type.__name__}): please report it")

@@ -1,0 +1,67 @@
+"""SIGINT, SIGTERM and a closed terminal end a guard cleanly: what was released stays."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType, TracebackType
+from typing import Final, Self
+
+PATIENCE_S: Final = 15.0  # for a sink that has to write what was released
+PATIENCE_AFTER_SECOND_S: Final = 10.0
+
+
+class Stopped(BaseException):  # noqa: N818  (asked for; it must pass every handler of errors)
+    """Raised while things are being opened: there is nothing to close yet."""
+
+
+class Stop:
+    """Listens for being asked to stop. Only the main thread may use it.
+
+    Until ``opened`` is called a signal raises ``Stopped`` where the main thread is; from then
+    on it only sets ``asked``.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[tuple[int, object]] = []
+        self._opening = True
+        self._deadline: float | None = None
+        self.asked = 0
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.getsignal(number)
+            if number is signal.SIGHUP and before is signal.SIG_IGN:
+                continue  # nohup
+            self._before.append((number, before))
+            signal.signal(number, self._caught)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, before in self._before:
+            if before is None or callable(before) or isinstance(before, signal.Handlers | int):
+                signal.signal(number, before or signal.SIG_DFL)
+
+    def opened(self) -> None:
+        """From now on there is something to close."""
+        self._opening = False
+
+    @property
+    def overdue(self) -> bool:
+        """Whether closing takes longer than anybody should wait."""
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _caught(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked += 1
+        now = time.monotonic()
+        if self.asked == 1:
+            self._deadline = now + PATIENCE_S
+            if self._opening:
+                raise Stopped
+        elif self.asked == 2 and self._deadline is not None:
+            self._deadline = min(self._deadline, now + PATIENCE_AFTER_SECOND_S)

@@ -1,0 +1,57 @@
+"""One held picture and what it has come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safelight.types import Action, Binding, Evidence, Frame, Picture, Reason, Scores, Token
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One picture on its way. ``shut``: it is covered whatever anyone says of it; ``clock``
+    counts the breaks of the stream's flow before it."""
+
+    frame: Frame
+    picture: Picture
+    token: Token
+    ordinal: int
+    due_ns: int
+    deadline_ns: int | None
+    clock: int
+    barrier: Reason | None = None
+    asked_ns: int | None = None
+    evidence: Evidence | None = None
+    shut: Reason | None = None
+    still_of: Entry | None = None
+    left: Entry | None = None
+    right: Entry | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Neither asked about nor tied on both sides: waits for a right end."""
+        return self.left is not None and self.right is None and self.asked_ns is None
+
+    def is_late(self, now_ns: int) -> bool:
+        """Whether its deadline has come; a file's frames have none."""
+        return self.deadline_ns is not None and now_ns >= self.deadline_ns
+
+    def untie(self) -> None:
+        """Let it rest on nothing but itself."""
+        self.still_of = self.left = self.right = None
+
+    def close(self, reason: Reason) -> None:
+        """Have it covered, whatever anyone says of it from now on."""
+        self.shut = reason
+        self.untie()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a frame has come to by itself; the state of the stream may still cover it."""
+
+    action: Action
+    reason: Reason
+    binding: Binding | None
+    rests_on: tuple[tuple[Token, Evidence], ...]
+    scores: Scores | None

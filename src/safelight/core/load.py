@@ -1,0 +1,57 @@
+"""How far behind the judge is: whether a live frame's answer can still be hoped for.
+
+A question that was given up is still in the judge's own queue, so it counts until its
+answer comes: otherwise a slow judge would be asked ever more, and answer ever later.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from safelight.core.limits import Limits
+from safelight.types import NS_PER_S, Token
+
+_REMEMBERED: Final = 256
+_LOST: Final = -(1 << 62)
+
+
+class Load:
+    """One judge's time per question, and the questions that were given up."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._lost_after_ns = limits.stall_ns
+        self._service_ns = limits.service_guess_ns
+        self._last_answer_ns = 0
+        self._given_up: dict[Token, int] = {}  # token -> when it was asked
+
+    def answered(self, now_ns: int, asked_ns: int) -> None:
+        """Learn from an answer how long one takes."""
+        took = min(max(now_ns - max(asked_ns, self._last_answer_ns), 1), NS_PER_S)
+        self._service_ns += (took - self._service_ns) // 4
+        self._last_answer_ns = now_ns
+
+    def give_up(self, token: Token, asked_ns: int) -> None:
+        """Note that nobody waits for this answer any more."""
+        self._given_up[token] = asked_ns
+        if len(self._given_up) > _REMEMBERED:
+            del self._given_up[next(iter(self._given_up))]
+
+    def answered_in_vain(self, now_ns: int, token: Token) -> bool:
+        """Take in an answer that nobody waits for; return whether it was ever asked for."""
+        asked_ns = self._given_up.pop(token, None)
+        if asked_ns is not None and asked_ns != _LOST:
+            self.answered(now_ns, asked_ns)
+        return asked_ns is not None
+
+    def judge_gone(self) -> None:
+        """Note that the judge forgot whatever it was asked."""
+        self._given_up = dict.fromkeys(self._given_up, _LOST)
+
+    def too_late(self, now_ns: int, outstanding: int, deadline_ns: int) -> bool:
+        """Whether a question asked now would be answered after the deadline.
+
+        Never when the judge has nothing to do: that is how it is found to be fast again.
+        """
+        since = now_ns - self._lost_after_ns
+        ahead = outstanding + sum(1 for asked in self._given_up.values() if asked > since)
+        return ahead > 0 and now_ns + (ahead + 1) * self._service_ns > deadline_ns

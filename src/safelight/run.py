@@ -1,0 +1,328 @@
+"""Wires one source, one engine, one judge and one sink: the imperative shell.
+
+The engine decides; this module carries out what it says, and nothing else. Whatever breaks
+here ends the stream: no path leads from a fault to a frame that leaves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import time
+from collections.abc import Callable
+from typing import Final
+
+from safelight.core import release
+from safelight.core.engine import Engine
+from safelight.core.ledger import Ledger
+from safelight.errors import (
+    EngineFaultError,
+    NotReleasableError,
+    SafelightError,
+    SinkLostError,
+    UsageError,
+)
+from safelight.events import StreamEvent, seconds
+from safelight.feed import Arrived, Ended, Feed, Lost
+from safelight.judge.judge import Answer, Judge, JudgeFault
+from safelight.judge.keeper import Keeper, Restarted
+from safelight.media.interface import Sink, Source, SourceInfo
+from safelight.report import Head, Tally
+from safelight.types import (
+    NS_PER_S,
+    Ask,
+    AudioArrived,
+    CardText,
+    Command,
+    CoolDownStarted,
+    Drop,
+    Emit,
+    EmitCard,
+    Event,
+    EvidenceReady,
+    Fault,
+    FaultKind,
+    FaultNoted,
+    Frame,
+    Mute,
+    Picture,
+    PictureArrived,
+    Reason,
+    Record,
+    Resume,
+    ResumeRefused,
+    SafeFrame,
+    SourceEnded,
+    State,
+    StateChanged,
+    Stop,
+    StreamStarted,
+    Tick,
+)
+from safelight.writer import Writer
+
+IDLE_S: Final = 0.5  # how long to sleep at most when nothing is due
+FINISH_S: Final = 10.0  # how long a sink may take to write what waits at the end
+READ_AHEAD: Final = 3  # frames of a file asked for at a time
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Texts:
+    """What cards and events say: ``stream`` is drawn into the stream, ``local`` is for the
+    person at this device, ``state`` is one line on a state."""
+
+    stream: CardText
+    local: CardText
+    state: Callable[[State], str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a session is made of; ``safelight.open`` puts it together."""
+
+    source: Source
+    sink: Sink
+    judge: Judge
+    make_engine: Callable[[SourceInfo], Engine]
+    make_ledger: Callable[[SourceInfo], Ledger]
+    texts: Texts
+    resume_after_s: float | None
+    keep_cool_down: Callable[[int, float], None]
+    report_head: Head
+
+
+class Run:
+    """One stream from its first frame to its last. One thread calls it."""
+
+    def __init__(  # noqa: PLR0917
+        self,
+        parts: Parts,
+        info: SourceInfo,
+        ledger: Ledger,
+        tally: Tally,
+        inbox: queue.SimpleQueue[object],
+        tell: Callable[[StreamEvent], None],
+    ) -> None:
+        self._parts = parts
+        self._live = info.live
+        self._ledger = ledger
+        self._tally = tally
+        self._inbox = inbox
+        self._tell_host = tell
+        self._clock_start_ns = self._clock_ns = time.monotonic_ns()
+        self._first_pts_ns: int | None = None
+        self._engine = parts.make_engine(info)
+        self._format = info.format
+        self._frames: dict[int, tuple[Frame, int]] = {}  # seq -> frame, real arrival
+        self._keeper = Keeper(parts.judge, inbox.put)
+        self._feed = Feed(parts.source, inbox, live=info.live)
+        self._writer = Writer(
+            parts.sink,
+            ledger,
+            tally,
+            live=info.live,
+            failed=inbox.put,
+            leaked=lambda: inbox.put(FaultKind.ENGINE),
+        )
+        self._credits = 0
+        self._interrupted_at_ns: int | None = None
+        self._failure: SafelightError | None = None
+        self._stopped = False
+        self.state = State.PENDING
+
+    def loop(self, closing: Callable[[], bool]) -> None:
+        """Guard until the stream ends, breaks, or ``closing`` says so.
+
+        Raises:
+            EngineFaultError: the engine wanted what the mint refuses.
+        """
+        self._do(StreamStarted(self._now()))
+        self._feed.start()
+        while not self._stopped and not closing():
+            self._allow()
+            self._take(self._next())
+            self._look_around()
+
+    def finish(self, failure: SafelightError | None) -> SafelightError | None:
+        """Write what was released, close the sink; return what went wrong, if anything."""
+        failure = self._failure = failure or self._failure
+        self._feed.stop()
+        if not self._writer.finish(FINISH_S):
+            return failure or SinkLostError("the sink hangs", "see whether it is reachable")
+        try:
+            broken = isinstance(failure, SinkLostError | EngineFaultError)
+            self._parts.sink.close(whole=not broken)
+        except SafelightError as error:
+            return failure or error
+        return failure
+
+    def _next(self) -> object:
+        timeout = IDLE_S
+        wake = self._engine.wake_ns()
+        if wake is not None:
+            timeout = min(max((wake - time.monotonic_ns()) / NS_PER_S, 0.0), IDLE_S)
+        elif not self._live and self._writer.full:
+            timeout = 0.005
+        try:
+            return self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait()
+        except queue.Empty:
+            return Tick(0)
+
+    def _allow(self) -> None:
+        """Have a file read on, as far as the engine wants and the sink keeps up."""
+        if self._live:
+            return
+        while self._credits < READ_AHEAD and self._engine.wants_frame and not self._writer.full:
+            self._credits += 1
+            self._feed.allow()
+
+    def _take(self, item: object) -> None:
+        match item:
+            case Arrived(frame):
+                self._arrived(frame)
+            case Lost():
+                self._tally.arrived += 1
+            case Answer(token, evidence):
+                self._keeper.answered()
+                self._ledger.answered(token, evidence)
+                self._tally.judged += 1
+                self._do(EvidenceReady(self._now(), token, evidence))
+            case JudgeFault(what):
+                self._tally.fault(what)
+                self._do(Fault(self._now(), FaultKind.JUDGE))
+                self._keeper.restart()
+            case Restarted(error):
+                self._keeper.restarted()
+                if error is not None:
+                    self._fail(EngineFaultError(error.what, error.hint), FaultKind.ENGINE)
+            case Resume():
+                self._do(Resume(self._now()))
+            case Ended(error):
+                self._source_ended(error)
+            case SafelightError():
+                self._fail(item, FaultKind.SINK)
+            case FaultKind():
+                error = EngineFaultError(
+                    "a frame was about to leave unjudged", "please report it; it did not leave"
+                )
+                self._fail(error, item)
+            case Tick():
+                self._do(Tick(self._now()))
+
+    def _look_around(self) -> None:
+        """What time alone brings: a judge that hangs, a resume that is due."""
+        overdue = self._keeper.overdue()
+        if overdue is not None:
+            self._take(overdue)
+        wake = self._engine.wake_ns()
+        if wake is not None and time.monotonic_ns() >= wake:
+            self._do(Tick(self._now()))
+        self._resume_when_due()
+
+    def _arrived(self, frame: Frame) -> None:
+        self._credits -= 1
+        real_ns = frame.arrived_ns
+        if not self._live:
+            # A file has no arrival of its own: it arrives as its pictures are shown.
+            if self._first_pts_ns is None:
+                self._first_pts_ns = frame.pts_ns
+            shown = self._clock_start_ns + frame.pts_ns - self._first_pts_ns
+            self._clock_ns = max(self._clock_ns, shown)
+            frame = dataclasses.replace(frame, arrived_ns=self._clock_ns)
+        self._frames[frame.seq] = (frame, real_ns)
+        if isinstance(frame.content, Picture):
+            self._tally.arrived += 1
+            self._format = frame.content.format
+            self._do(PictureArrived(self._now(), frame))
+        else:
+            self._do(AudioArrived(self._now(), frame))
+
+    def _now(self) -> int:
+        return time.monotonic_ns() if self._live else self._clock_ns
+
+    def _source_ended(self, error: SafelightError | None) -> None:
+        if error is None:
+            self._do(SourceEnded(self._now()))
+        else:
+            self._failure = error
+            self._tally.fault("source lost")
+            self._do(Fault(self._now(), FaultKind.SOURCE))
+
+    def _fail(self, error: SafelightError, kind: FaultKind) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._do(Fault(self._now(), kind))
+
+    def _resume_when_due(self) -> None:
+        after, since = self._parts.resume_after_s, self._interrupted_at_ns
+        if after is not None and since is not None and self._now() - since >= after * NS_PER_S:
+            self._interrupted_at_ns = None
+            self._do(Resume(self._now()))
+
+    # --- carrying out ---------------------------------------------------------------------
+
+    def _do(self, event: Event) -> None:
+        try:
+            for command in self._engine.handle(event):
+                self._carry_out(command)
+        except NotReleasableError as error:
+            raise EngineFaultError(str(error), "please report it; it did not leave") from None
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Ask(token, views):
+                frame, _ = self._frames[token.seq]
+                if isinstance(frame.content, Picture):
+                    self._ledger.asked(token, frame)
+                    self._keeper.ask(token, frame.content, views)
+            case Emit(verdict):
+                frame, real_ns = self._frames.pop(verdict.token.seq)
+                text = self._parts.texts.stream
+                self._write(release.picture(frame, verdict, self._now(), text), real_ns)
+            case EmitCard(pts_ns, _):
+                text = self._parts.texts.stream
+                self._write(release.lone_card(self._format, pts_ns, text), 0)
+            case Mute(token, spans):
+                frame, real_ns = self._frames.pop(token.seq)
+                self._tally.muted_ns += sum(end - start for start, end in spans)
+                self._write(release.sound(frame, command), real_ns)
+            case Drop(token, reason):
+                self._frames.pop(token.seq, None)
+                if reason is Reason.OVERLOAD:
+                    self._tally.fault("overload: a frame was dropped")
+            case Record(note):
+                self._record(note)
+            case Stop():
+                self._stopped = True
+
+    def _write(self, safe: SafeFrame, real_ns: int) -> None:
+        if not self._writer.put(safe, real_ns):
+            self._tally.fault("the sink is too slow: a frame was dropped")
+
+    def _record(self, note: StateChanged | FaultNoted | CoolDownStarted | ResumeRefused) -> None:
+        match note:
+            case StateChanged(state, reason, pts_ns, _):
+                self._tally.state_changed(note)
+                self.state = state
+                kind = "end" if reason is Reason.END else "state"
+                if state is State.INTERRUPTED and kind == "state":
+                    self._interrupted_at_ns = self._now()
+                self._tell(kind, reason, pts_ns)
+            case FaultNoted(what, _):
+                self._tally.fault(what)
+            case CoolDownStarted(level, until_ns):
+                try:
+                    self._parts.keep_cool_down(level, seconds(until_ns - self._now()))
+                except UsageError:
+                    # It holds for this stream; only the next one will not know of it.
+                    self._tally.fault("the cool-down could not be kept")
+            case ResumeRefused(until_ns):
+                self._interrupted_at_ns = self._interrupted_at_ns or self._now()
+                self._tell("resume_refused", Reason.SEXUAL_CONTENT, 0, until_ns)
+
+    def _tell(self, kind: str, reason: Reason, pts_ns: int, until_ns: int = 0) -> None:
+        texts = self._parts.texts
+        card = None if self.state in (State.LIVE, State.PENDING) else texts.local
+        wait_s = max(0.0, seconds(until_ns - self._now())) if until_ns else 0.0
+        line = texts.state(self.state)
+        self._tell_host(StreamEvent(kind, self.state, reason, seconds(pts_ns), card, line, wait_s))

@@ -1,0 +1,75 @@
+"""The cool-down file: kept across restarts, deletable, forgotten after 24 clear hours."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from safelight.cooldown import FORGET_AFTER_S, NAME, CoolDownFile, Kept
+from safelight.errors import UsageError
+
+NOW = 1_800_000_000.0
+
+
+def test_nothing_is_kept_until_something_happens(tmp_path: Path) -> None:
+    assert CoolDownFile(tmp_path).read(NOW) == Kept()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_level_is_shared_and_kept(tmp_path: Path) -> None:
+    CoolDownFile(tmp_path).write(Kept(2, NOW + 60))
+    assert CoolDownFile(tmp_path).read(NOW) == Kept(2, NOW + 60)
+
+
+def test_it_holds_a_level_and_one_time_and_nothing_else(tmp_path: Path) -> None:
+    CoolDownFile(tmp_path).write(Kept(1, NOW + 10))
+    assert json.loads((tmp_path / NAME).read_text()) == {"level": 1, "until": round(NOW + 10)}
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) & 0o077 == 0
+
+
+def test_it_is_erased_after_24_clear_hours(tmp_path: Path) -> None:
+    kept = CoolDownFile(tmp_path)
+    kept.write(Kept(3, NOW))
+    assert kept.read(NOW + FORGET_AFTER_S - 1).level == 3
+    assert kept.read(NOW + FORGET_AFTER_S + 1) == Kept()
+    assert not (tmp_path / NAME).exists()
+
+
+def test_deleting_it_is_allowed(tmp_path: Path) -> None:
+    kept = CoolDownFile(tmp_path)
+    kept.write(Kept(1, NOW))
+    (tmp_path / NAME).unlink()
+    assert kept.read(NOW) == Kept()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '"x"', '{"level": "NaN", "until": 1}', '{"level": 1}', "\x00"]
+)
+def test_a_damaged_file_loosens_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(text)
+    assert CoolDownFile(tmp_path).read(NOW).level == 1
+
+
+def test_a_nan_or_a_clock_set_back_locks_nobody_out(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text('{"level": 4, "until": 9e18}')
+    assert CoolDownFile(tmp_path).read(NOW).until <= NOW + 900
+    (tmp_path / NAME).write_text('{"level": 4, "until": NaN}')
+    assert CoolDownFile(tmp_path).read(NOW) == Kept(level=1)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--state"):
+        CoolDownFile(tmp_path / "file").write(Kept(1, NOW))
+
+
+def test_a_folder_that_cannot_be_written_shows_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--state"):
+        CoolDownFile(tmp_path / "file" / "below").check()
+    CoolDownFile(tmp_path / "not" / "yet").check()
+    assert not (tmp_path / "not").exists()
