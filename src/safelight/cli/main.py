@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 app.command("guard")(guard.guard)
 app.command("demo")(demo.demo)
-app.command("testcard")(testcard.testcard)
+app.command("testcard")(testcard.write_card)
 app.command("doctor")(doctor.doctor)
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")

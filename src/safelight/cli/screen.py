@@ -51,7 +51,9 @@ def complain(message: str) -> None:
 class Screen:
     """What is shown while a stream is guarded. Only one thread uses it."""
 
-    def __init__(self, *, quiet: bool, moving: bool, resume_key: str | None, listening: str) -> None:
+    def __init__(
+        self, *, quiet: bool, moving: bool, resume_key: str | None, listening: str
+    ) -> None:
         """``moving``: whether lines may be redrawn. ``listening``: what to say while it waits
         for a publisher."""
         self._console = Console(stderr=True, highlight=False, emoji=False, markup=False)
@@ -68,10 +70,19 @@ class Screen:
         self._card_shown: tuple[float, CardText] | None = None
         self._drawn_at = 0.0
 
+    @property
+    def moving(self) -> bool:
+        """Whether lines are redrawn: a terminal, and not told to be quiet."""
+        return self._moving
+
     def say(self, line: str) -> None:
         """Print one line."""
-        if not self._quiet:
+        if self._quiet:
+            return
+        try:
             self._console.print(line, soft_wrap=True)
+        except OSError:
+            self._quiet, self._moving = True, False  # nobody looks any more; the guard goes on
 
     def happened(self, event: StreamEvent) -> None:
         """Show a change of state, and the card's text when a cover begins."""
@@ -100,10 +111,13 @@ class Screen:
         while now - self._counted[0][0] > _RATE_OVER_S:
             self._counted.popleft()
         info = session.info
-        if info is not None and not info.live:
-            self._draw_progress(session, info.frames)
-        else:
-            self._draw_line(session, waiting=info is None)
+        try:
+            if info is not None and not info.live:
+                self._draw_progress(session, info.frames)
+            else:
+                self._draw_line(session, waiting=info is None)
+        except OSError:
+            self._quiet, self._moving = True, False
 
     def stop(self, *, finished: bool) -> None:
         """Leave the terminal as it was; a finished bar stays."""

@@ -11,8 +11,11 @@ PATIENCE_S: Final = 15.0  # for a sink that has to write what was released
 PATIENCE_AFTER_SECOND_S: Final = 10.0
 
 
-class Stopped(BaseException):  # noqa: N818  (asked for; it must pass every handler of errors)
-    """Raised while things are being opened: there is nothing to close yet."""
+class Stopped(BaseException):
+    """Raised while things are being opened: there is nothing to close yet.
+
+    Asked for, so no error; and it must pass every handler of errors.
+    """
 
 
 class Stop:

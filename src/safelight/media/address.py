@@ -119,6 +119,8 @@ def parse_sink(text: str) -> Address:
         address = _network(text, scheme, None)
         if address.kind is Kind.LISTEN:
             raise UsageError("a sink cannot listen", "leave ?listen=1 out, or give a file")
+        if "@" in urlsplit(text).netloc:
+            raise UsageError("a sink takes no user name", "put the stream key after the last /")
         return address
     if scheme == "null":
         if text != "null:":

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Final, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.codec.context import ThreadType
 from av.container import InputContainer
+from av.container.core import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -68,6 +69,9 @@ class Decoder:
         live: bool,
         told: SourceInfo | None = None,
     ) -> None:
+        # Times that libav makes up by itself are wrong where pictures are stored out of order
+        # (seen with AVI): ``_time_of`` does it instead.
+        container.flags &= ~cast(int, Flags.gen_pts.value)
         self._container = container
         self._tally = tally
         self._live = live
@@ -170,11 +174,17 @@ class Decoder:
         for name in side_data_of(frame):
             self._tally.add("side_data", name)
         time_base = frame.time_base or self._video.time_base or Fraction(1, 1000)
-        pts = frame.pts
-        if pts is None:
-            pts = 0 if self._last_pts is None else self._last_pts + self._step(frame, time_base)
-        self._last_pts = pts
+        pts = self._last_pts = self._time_of(frame, time_base)
         return Decoded(pts, time_base, to_picture(frame, self._video.sample_aspect_ratio))
+
+    def _time_of(self, frame: av.VideoFrame, time_base: Fraction) -> int:
+        """Return a frame's pts; if it has none, that of its packet's turn, or the next step."""
+        last = self._last_pts
+        if frame.pts is not None:
+            return frame.pts
+        if frame.dts is not None and (last is None or frame.dts > last):
+            return frame.dts
+        return 0 if last is None else last + self._step(frame, time_base)
 
     def _step(self, frame: av.VideoFrame, time_base: Fraction) -> int:
         if frame.duration and frame.duration > 0:
@@ -199,7 +209,7 @@ def _best_video(container: InputContainer) -> VideoStream:
     hint = "give a file or stream with video"
     moving = [s for s in container.streams.video if not s.disposition & _NOT_PICTURES]
     if not len(container.streams):
-        raise UnreadableError("it holds nothing that can be read", hint, broke_off=True)
+        raise UnreadableError("it holds no video and no sound", hint, broke_off=True)
     if not moving:
         raise UnreadableError("it has sound or data but no video", hint)
     decodable = [s for s in moving if s.codec_context is not None]

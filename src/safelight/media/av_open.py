@@ -216,6 +216,8 @@ def _not_opened(address: Address, head: bytes, error: BaseException) -> SourceEr
         return SourceError(
             f"{address.shown} breaks off, or its index is damaged", "copy or record it again"
         )
+    if isinstance(error, EOFError):
+        return SourceError(f"{address.shown} ends before its first picture", "record it again")
     if isinstance(error, av.error.InvalidDataError | av.error.ArgumentError):
         return SourceError(
             f"{address.shown} is not a kind of video file that can be read",

@@ -1,12 +1,9 @@
-"""Where packets go: a file that looks whole only once it is, or an RTMP server."""
+"""Where packets go: here a file, which looks whole only once it is."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import threading
-import time
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
@@ -28,7 +25,6 @@ FORMATS: Final = {
 }
 _TAKES: Final = "use .mp4, .mov, .mkv, .flv or .ts"
 _LOST_FILE: Final = "make room, or give another place; nothing that looks whole was left"
-_LOST_STREAM: Final = "check the server, and start again"
 
 
 # In quotes: the class can be subscripted in its stubs only.
@@ -132,92 +128,3 @@ class FileOutput:
             self.container.close()
         with contextlib.suppress(OSError):
             self._part.unlink(missing_ok=True)
-
-
-class StreamOutput:
-    """Sends to an RTMP server from a thread of its own.
-
-    libav sets no limit to how long a send may take; with a thread, a server that stops
-    listening is noticed after ``stall_s`` and cannot hold the guard.
-    """
-
-    def __init__(self, address: Address, *, answer_s: float, stall_s: float) -> None:
-        self._shown = address.shown
-        self._answer_s = answer_s
-        self._stall_s = stall_s
-        self._packets: queue.SimpleQueue[tuple[float, AnyPacket] | None] = queue.SimpleQueue()
-        self._sending_since: float | None = None
-        self._error: BaseException | None = None
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="safelight-sink", daemon=True)
-        self.container = av.open(
-            address.target,
-            "w",
-            format="flv",
-            container_options={
-                "fflags": "+bitexact",
-                "flvflags": "no_duration_filesize",
-                "flush_packets": "1",
-                # Pictures do not wait for sound that may not come.
-                "max_interleave_delta": "100000",
-            },
-        )
-
-    def start(self) -> None:
-        """Connect. Raises SinkError."""
-        self._thread.start()
-        answered = self._started.wait(self._answer_s)
-        if self._error is not None:
-            raise SinkError(
-                f"cannot open {self._shown}: {words(self._error)}",
-                "check the address, and that the server is running",
-            ) from self._error
-        if not answered:
-            raise SinkError(
-                f"cannot open {self._shown}: it does not answer",
-                "check the address, and that the server is running",
-            )
-
-    def put(self, packet: AnyPacket) -> None:
-        """Have a packet sent. Raises SinkLostError."""
-        self._check()
-        self._packets.put((time.monotonic(), packet))
-
-    def finish(self) -> None:
-        """Wait until everything is sent. Raises SinkLostError."""
-        self._packets.put(None)
-        self._thread.join(self._stall_s)
-        if self._thread.is_alive():
-            raise SinkLostError(f"{self._shown} takes no more data", _LOST_STREAM)
-        self._check()
-
-    def abandon(self) -> None:
-        """Hang up. Never raises."""
-        self._packets.put(None)
-        if self._thread.is_alive():
-            self._thread.join(1.0)
-
-    def _check(self) -> None:
-        if self._error is not None:
-            raise SinkLostError(
-                f"{self._shown}: {words(self._error)}", _LOST_STREAM
-            ) from self._error
-        since = self._sending_since
-        if since is not None and time.monotonic() - since > self._stall_s:
-            raise SinkLostError(f"{self._shown} takes no more data", _LOST_STREAM)
-
-    def _run(self) -> None:
-        try:
-            self.container.start_encoding()
-            self._started.set()
-            while (item := self._packets.get()) is not None:
-                self._sending_since = item[0]
-                self.container.mux(item[1])
-                self._sending_since = None
-            self.container.close()
-        except (*LIBAV_ERRORS, ValueError) as error:
-            self._error = error
-            self._started.set()
-            # Marks it as ended, so that nothing tries again later.
-            with contextlib.suppress(*LIBAV_ERRORS):
-                self.container.close()

@@ -8,9 +8,10 @@ from typing import Final
 from safelight.errors import SinkError, SinkLostError
 from safelight.media.address import Address, Kind
 from safelight.media.av_encode import Encoder, Quality, time_base_for
-from safelight.media.av_output import FileOutput, Output, StreamOutput
+from safelight.media.av_output import FileOutput, Output
 from safelight.media.interface import SourceInfo
 from safelight.media.libav import LIBAV_ERRORS, words
+from safelight.media.stream_output import StreamOutput
 from safelight.types import Picture, PictureFormat, SafeFrame
 
 # What FLV counts in.
@@ -63,6 +64,12 @@ class AvSink:
                 )
                 try:
                     self._encoder = self._start(self._output, info, info.format, _MILLISECOND)
+                except LIBAV_ERRORS as error:
+                    self._output.abandon()
+                    raise SinkError(
+                        f"cannot encode for {self._address.shown}: {words(error)}",
+                        "give another size",
+                    ) from error
                 except BaseException:
                     self._output.abandon()
                     raise

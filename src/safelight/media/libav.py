@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 from typing import Final
 
 import av
@@ -43,6 +44,10 @@ def words(error: BaseException) -> str:
     """Say in a few plain words what a libav or system error means; no address, no path."""
     if isinstance(error, av.error.ExitError):
         return _WORDS[errno.ETIMEDOUT]
+    if isinstance(error, TimeoutError):
+        return _WORDS[errno.ETIMEDOUT]
+    if isinstance(error, ssl.SSLError):
+        return "its certificate or encryption is not to be trusted"
     if isinstance(error, av.error.InvalidDataError):
         return "its data cannot be read"
     if isinstance(error, EOFError):
@@ -51,7 +56,7 @@ def words(error: BaseException) -> str:
     if number in _WORDS:
         return _WORDS[number]
     if isinstance(error, FFmpegError | OSError) and error.strerror:
-        return error.strerror.lower()
+        return error.strerror[:1].lower() + error.strerror[1:]
     return type(error).__name__
 
 

