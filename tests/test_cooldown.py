@@ -39,6 +39,17 @@ def test_it_is_erased_after_24_clear_hours(tmp_path: Path) -> None:
     assert not (tmp_path / NAME).exists()
 
 
+def test_guards_share_one_count(tmp_path: Path) -> None:
+    """Two guards, each at its own first interruption, are the user's first and second."""
+    CoolDownFile(tmp_path).raise_to(1, NOW)
+    CoolDownFile(tmp_path).raise_to(1, NOW + 2)
+    kept = CoolDownFile(tmp_path).read(NOW + 2)
+    assert kept == Kept(2, NOW + 62)
+    for _ in range(9):
+        CoolDownFile(tmp_path).raise_to(1, NOW + 3)
+    assert CoolDownFile(tmp_path).read(NOW + 3) == Kept(4, NOW + 903)
+
+
 def test_deleting_it_is_allowed(tmp_path: Path) -> None:
     kept = CoolDownFile(tmp_path)
     kept.write(Kept(1, NOW))

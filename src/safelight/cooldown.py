@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from safelight.core.limits import Limits
 from safelight.errors import UsageError
+from safelight.types import NS_PER_S
 
 FORGET_AFTER_S: Final = 24 * 3600
 NAME: Final = "cool-down.json"
@@ -63,6 +65,17 @@ class CoolDownFile:
         nearest = next(at for at in (self._path, *self._path.parents) if at.exists())
         if not os.access(nearest, os.W_OK) or not (nearest.is_dir() or nearest == self._path):
             raise _not_writable(nearest.name)
+
+    def raise_to(self, level: int, now: float) -> None:
+        """Keep that an interruption began now, at ``level`` or one above what others kept.
+
+        Raises:
+            UsageError: the folder cannot be written.
+        """
+        kept = self.read(now)
+        waits = Limits().cool_down_ns
+        level = min(max(level, kept.level + 1), len(waits))
+        self.write(Kept(level, max(kept.until, now + waits[level - 1] / NS_PER_S)))
 
     def write(self, kept: Kept) -> None:
         """Keep a level, whole or not at all.

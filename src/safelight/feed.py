@@ -72,7 +72,7 @@ class Feed:
                         break
                 self._pass_on(self._source.read())
         except EndOfStream:
-            pass
+            error = None
         except SafelightError as caught:
             error = caught
         except Exception as caught:  # noqa: BLE001  (fails closed: the stream ends)

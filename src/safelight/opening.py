@@ -82,12 +82,13 @@ def open(
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
-    kept = kept_file.read(time.time())
     looking = judge if judge is not None else InProcessJudge(verified)
 
     def make_engine(info: SourceInfo) -> Engine:
+        # A cool-down is a pause for the people of a live stream. A file is judged on its own,
+        # so that the same file always comes out the same.
+        kept = kept_file.read(time.time()) if info.live else Kept()
         wait_ns = round(max(0.0, kept.until - time.time()) * NS_PER_S)
-        # A file's clock starts at the same monotonic moment, so the wait fits both.
         cool_down = CoolDown(kept.level, time.monotonic_ns() + wait_ns if wait_ns else 0)
         return Engine(
             Limits(hold_ns=limits_hold, patient=not info.live),
@@ -104,8 +105,8 @@ def open(
         limits = Limits(hold_ns=limits_hold, patient=not info.live)
         return Ledger(limits, gone_by, looking.every)
 
-    def keep(level: int, wait_s: float) -> None:
-        kept_file.write(Kept(level, time.time() + wait_s))
+    def others_wait_s() -> float:
+        return kept_file.read(time.time()).until - time.time()
 
     session = Session(
         Parts(
@@ -116,7 +117,8 @@ def open(
             make_ledger=make_ledger,
             texts=_texts(way, country, test=verified.is_test),
             resume_after_s=resume_after_s,
-            keep_cool_down=keep,
+            keep_cool_down=lambda level: kept_file.raise_to(level, time.time()),
+            others_wait_s=others_wait_s,
             report_head=_head(gone_by.name, gone_by.adults_affirmed, verified, way),
         )
     )

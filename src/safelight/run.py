@@ -87,7 +87,8 @@ class Parts:
     make_ledger: Callable[[SourceInfo], Ledger]
     texts: Texts
     resume_after_s: float | None
-    keep_cool_down: Callable[[int, float], None]
+    keep_cool_down: Callable[[int], None]
+    others_wait_s: Callable[[], float]
     report_head: Head
 
 
@@ -128,6 +129,8 @@ class Run:
         self._interrupted_at_ns: int | None = None
         self._failure: SafelightError | None = None
         self._stopped = False
+        self._reason = Reason.STARTING
+        self._last_pts_ns = 0
         self.state = State.PENDING
 
     def loop(self, closing: Callable[[], bool]) -> None:
@@ -189,6 +192,7 @@ class Run:
                 self._do(EvidenceReady(self._now(), token, evidence))
             case JudgeFault(what):
                 self._tally.fault(what)
+                self._tell("fault", Reason.FAULT, self._last_pts_ns)
                 self._do(Fault(self._now(), FaultKind.JUDGE))
                 self._keeper.restart()
             case Restarted(error):
@@ -196,7 +200,7 @@ class Run:
                 if error is not None:
                     self._fail(EngineFaultError(error.what, error.hint), FaultKind.ENGINE)
             case Resume():
-                self._do(Resume(self._now()))
+                self._resume()
             case Ended(error):
                 self._source_ended(error)
             case SafelightError():
@@ -229,10 +233,14 @@ class Run:
             shown = self._clock_start_ns + frame.pts_ns - self._first_pts_ns
             self._clock_ns = max(self._clock_ns, shown)
             frame = dataclasses.replace(frame, arrived_ns=self._clock_ns)
+        elif real_ns > self._now():
+            # A frame from the future would have its deadline there too.
+            frame = dataclasses.replace(frame, arrived_ns=self._now())
         self._frames[frame.seq] = (frame, real_ns)
         if isinstance(frame.content, Picture):
             self._tally.arrived += 1
             self._format = frame.content.format
+            self._last_pts_ns = frame.pts_ns
             self._do(PictureArrived(self._now(), frame))
         else:
             self._do(AudioArrived(self._now(), frame))
@@ -257,6 +265,14 @@ class Run:
         after, since = self._parts.resume_after_s, self._interrupted_at_ns
         if after is not None and since is not None and self._now() - since >= after * NS_PER_S:
             self._interrupted_at_ns = None
+            self._resume()
+
+    def _resume(self) -> None:
+        """Resume, unless another guard of this user has an interruption to cool down from."""
+        wait_s = self._parts.others_wait_s() if self._live else 0.0
+        if self.state is State.INTERRUPTED and wait_s > 0.0:
+            self._record(ResumeRefused(self._now() + round(wait_s * NS_PER_S)))
+        else:
             self._do(Resume(self._now()))
 
     # --- carrying out ---------------------------------------------------------------------
@@ -304,21 +320,23 @@ class Run:
             case StateChanged(state, reason, pts_ns, _):
                 self._tally.state_changed(note)
                 self.state = state
+                self._reason = self._reason if reason is Reason.END else reason
                 kind = "end" if reason is Reason.END else "state"
                 if state is State.INTERRUPTED and kind == "state":
                     self._interrupted_at_ns = self._now()
                 self._tell(kind, reason, pts_ns)
             case FaultNoted(what, _):
                 self._tally.fault(what)
-            case CoolDownStarted(level, until_ns):
+            case CoolDownStarted(level, _):
                 try:
-                    self._parts.keep_cool_down(level, seconds(until_ns - self._now()))
+                    if self._live:
+                        self._parts.keep_cool_down(level)
                 except UsageError:
                     # It holds for this stream; only the next one will not know of it.
                     self._tally.fault("the cool-down could not be kept")
             case ResumeRefused(until_ns):
                 self._interrupted_at_ns = self._interrupted_at_ns or self._now()
-                self._tell("resume_refused", Reason.SEXUAL_CONTENT, 0, until_ns)
+                self._tell("resume_refused", self._reason, self._last_pts_ns, until_ns)
 
     def _tell(self, kind: str, reason: Reason, pts_ns: int, until_ns: int = 0) -> None:
         texts = self._parts.texts

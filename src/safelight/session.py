@@ -134,12 +134,17 @@ class Session:
             self._error = EngineFaultError(what, "please report it; nothing more was released")
             self._error.__cause__ = error
         finally:
-            self._parts.source.close()
-            self._parts.sink.close(whole=False)
-            self._parts.judge.close()
-            if self._report is None:
-                self._report = self._make_report(0, "fault" if self._error else "closed")
-            self._events.put(None)
+            try:
+                self._clear_up()
+            finally:
+                self._events.put(None)
+
+    def _clear_up(self) -> None:
+        self._parts.source.close()
+        self._parts.sink.close(whole=False)
+        self._parts.judge.close()
+        if self._report is None:
+            self._report = self._make_report(0, "fault" if self._error else "closed")
 
     def _open_while_closable(self) -> None:
         """Open a source that may take for ever (a publisher that has not come)."""

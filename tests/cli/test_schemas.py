@@ -21,5 +21,5 @@ def test_a_schema_is_the_model(name: str) -> None:
 def test_what_leaves_the_guard_has_no_scores(name: str) -> None:
     """Promise 8: nothing finer than states."""
     text = (SPEC / name).read_text("utf-8")
-    for word in ("score", "sexual\"", "minor", "p_under", "evidence"):
+    for word in ("score", 'sexual"', "minor", "p_under", "evidence"):
         assert word not in text.replace("no scores", ""), word

@@ -53,10 +53,11 @@ from safelight.types import (
 STEP_MS = 50
 MS = Fraction(1, 1000)
 LIVE = Limits(
-    hold_ns=150 * NS_PER_MS,
+    hold_ns=100 * NS_PER_MS,
     grace_ns=50 * NS_PER_MS,
     lift_span_ns=100 * NS_PER_MS,
     bracket_frames=3,
+    bracket_span_permille=1000,
     still_age_ns=100 * NS_PER_MS,
     audit_one_in=4,
     sample_every_ns=100 * NS_PER_MS,
@@ -122,8 +123,9 @@ class Node:
 
     def picture(self, name: str, jump_ms: int = STEP_MS, gap: Gap | None = None) -> PictureArrived:
         self.seq, self.pts_ms = self.seq + 1, self.pts_ms + jump_ms
-        # Frames arrive one step after the last, or at once when the clock is already there.
-        now = self.now_ns if self.engine._limits.patient else self.now_ns + STEP_MS * NS_PER_MS
+        # A live frame arrives on the next step of the clock; a file's when it is wanted.
+        step = STEP_MS * NS_PER_MS
+        now = self.now_ns if self.engine._limits.patient else (self.now_ns // step + 1) * step
         return PictureArrived(now, Frame(self.seq, self.pts_ms, MS, now, symbol(name), gap))
 
     def sound(self) -> AudioArrived:

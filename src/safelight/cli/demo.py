@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,35 +57,31 @@ def demo(
     only if no canary frame is in guarded.mp4.
     """
     guarded = out / "guarded.mp4"
-    state = out / "state"
     saw: list[Picture] = []
-    _make(out, state)
+    _make(out)
     typer.echo(
         f"A drawn street, {SECONDS} s. A canary appears at "
         + " and ".join(f"{start:.1f}–{end:.1f} s" for start, end in CANARY)
         + ".\nIt is a harmless postcard that the network was made to take for sexual content."
     )
-    try:
-        with Stop() as stop, Outputs(str(out / "report.json"), None, taken=()) as outputs:
-            session = safelight.open(
-                DrawnSource(_camera(saw), rate=RATE, tone_hz=_TONE_HZ),
-                str(guarded),
-                state=state,
-            )
-            stop.opened()
-            with session:
-                for event in session.events():
-                    if stop.asked:
-                        session.close()
-                    if event.kind == "state":
-                        typer.echo(f"  {event.at_s:5.1f} s  {event.text}")
-                report = session.wait()
-            if report is None or stop.asked:
-                return 0
-            outputs.report(report)
-    finally:
-        # The demo's own cool-down: it must not outlast the demo.
-        shutil.rmtree(state, ignore_errors=True)
+    # A cool-down of the demo's own: it is gone with the demo.
+    with (
+        Stop() as stop,
+        Outputs(str(out / "report.json"), None, taken=()) as outputs,
+        tempfile.TemporaryDirectory(prefix=".state-", dir=out) as state,
+    ):
+        session = safelight.open(
+            DrawnSource(_camera(saw), rate=RATE, tone_hz=_TONE_HZ), str(guarded), state=state
+        )
+        stop.opened(session.close)
+        with session:
+            for event in session.events():
+                if event.kind == "state":
+                    typer.echo(f"  {event.at_s:5.1f} s  {event.text}")
+            report = session.wait()
+        if report is None or stop.asked:
+            return 0
+        outputs.report(report)
     first = round(CANARY[0][0] * RATE)
     before = 0
 
@@ -114,16 +110,14 @@ def _camera(kept: list[Picture]) -> Iterator[Picture]:
         yield kept[-1]
 
 
-def _make(out: Path, state: Path) -> None:
+def _make(out: Path) -> None:
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = (error.strerror or "it cannot be made").lower()
         raise SinkError(
             f"cannot write to {out} ({why})", "name another folder with --out"
         ) from None
-    # An interruption of an earlier, broken-off demo must not begin this one.
-    (state / "cool-down.json").unlink(missing_ok=True)
 
 
 def _show(

@@ -132,7 +132,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             bind=chosen.bind,
             state=chosen.state,
         )
-        stop.opened()
+        stop.opened(session.close)
         try:
             return _follow(session, stop, outputs, chosen, _Said(source, sink, read_from, written))
         finally:
@@ -202,7 +202,6 @@ def _watch(
     """
     came: queue.SimpleQueue[safelight.StreamEvent | None] = queue.SimpleQueue()
     threading.Thread(target=_collect, args=(session, came), daemon=True).start()
-    closing = False
     while True:
         try:
             event = came.get(timeout=_DRAW_EVERY_S)
@@ -216,9 +215,6 @@ def _watch(
             continue
         if RESUME_KEY in keys.pressed().lower():
             session.resume()
-        if stop.asked and not closing:
-            closing = True
-            session.close()
         if stop.overdue:
             raise SinkLostError("the sink does not finish", "see whether it is reachable")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Final, Self
 
@@ -22,12 +23,13 @@ class Stop:
     """Listens for being asked to stop. Only the main thread may use it.
 
     Until ``opened`` is called a signal raises ``Stopped`` where the main thread is; from then
-    on it only sets ``asked``.
+    on it sets ``asked`` and closes what was opened.
     """
 
     def __init__(self) -> None:
         self._before: list[tuple[int, object]] = []
         self._opening = True
+        self._close: Callable[[], None] | None = None
         self._deadline: float | None = None
         self.asked = 0
 
@@ -50,8 +52,9 @@ class Stop:
             if before is None or callable(before) or isinstance(before, signal.Handlers | int):
                 signal.signal(number, before or signal.SIG_DFL)
 
-    def opened(self) -> None:
-        """From now on there is something to close."""
+    def opened(self, close: Callable[[], None]) -> None:
+        """From now on there is something to close; ``close`` must return at once."""
+        self._close = close
         self._opening = False
 
     @property
@@ -66,5 +69,7 @@ class Stop:
             self._deadline = now + PATIENCE_S
             if self._opening:
                 raise Stopped
+            if self._close is not None:
+                self._close()
         elif self.asked == 2 and self._deadline is not None:
             self._deadline = min(self._deadline, now + PATIENCE_AFTER_SECOND_S)

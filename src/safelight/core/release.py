@@ -7,6 +7,7 @@ checks that what was decided could have been.
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -16,6 +17,8 @@ from safelight.errors import NotReleasableError
 from safelight.types import (
     NS_PER_S,
     RELEASE_MINT,
+    Absent,
+    AbsentReason,
     Action,
     Binding,
     CardText,
@@ -51,7 +54,15 @@ def picture(frame: Frame, verdict: Verdict, now_ns: int, text: CardText) -> Safe
         leaves, released = frame.content, True
     else:
         leaves, released = card.draw(frame.content.format, text), False
-    return SafeFrame(frame.pts, frame.time_base, leaves, verdict, released, RELEASE_MINT)
+    return SafeFrame(
+        frame.pts, frame.time_base, leaves, _without_scores(verdict), released, RELEASE_MINT
+    )
+
+
+def _without_scores(verdict: Verdict) -> Verdict:
+    """Return the verdict as a sink may know it: what it rests on, not what was said of it."""
+    rests_on = tuple((token, Absent(AbsentReason.WITHHELD)) for token, _ in verdict.rests_on)
+    return dataclasses.replace(verdict, rests_on=rests_on)
 
 
 def _check_grounds(verdict: Verdict) -> None:

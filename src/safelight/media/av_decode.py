@@ -86,6 +86,7 @@ class Decoder:
         elif self._audio is not None:
             self._sound = SoundReader(self._audio.codec_context.sample_rate, self._audio.channels)
         self._last_pts: int | None = None
+        self._bad = 0
         _count_left_out(container, (self._video, self._audio), tally)
         context = self._video.codec_context
         context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
@@ -128,27 +129,35 @@ class Decoder:
             UnreadableError: it cannot be read on.
             UnfitPictureError: a picture that cannot be guarded.
         """
-        bad = 0
-        for packet in self._packets():
-            # Not packet.stream_index: the packets that flush at the end do not have it set.
-            if packet.stream.index != self._video.index:
-                yield from self._sounds(packet)
-                continue
-            try:
-                pictures = self._video.decode(packet)
-            except LIBAV_ERRORS as error:
-                bad += 1
-                self._tally.add("video", "packet that does not decode")
-                if bad > _MAX_BAD_PACKETS:
-                    raise UnreadableError(
-                        "its pictures can no longer be decoded", "copy or record it again"
-                    ) from error
-                continue
-            for frame in pictures:
-                bad = 0
-                yield self._picture(frame)
+        try:
+            for packet in self._packets():
+                # Not packet.stream_index: the packets that flush at the end do not have it set.
+                if packet.stream.index == self._video.index:
+                    yield from self._pictures(packet)
+                else:
+                    yield from self._sounds(packet)
+        except UnreadableError as error:
+            if error.broke_off:
+                # What had come before the connection broke is still in the decoder.
+                yield from self._pictures(None)
+            raise
         if self._sound is not None:
             yield from map(_decoded, self._sound.flush())
+
+    def _pictures(self, packet: Packet[Stream] | None) -> Iterator[Decoded]:
+        try:
+            frames = self._video.decode(packet)
+        except LIBAV_ERRORS as error:
+            self._bad += 1
+            self._tally.add("video", "packet that does not decode")
+            if self._bad > _MAX_BAD_PACKETS:
+                raise UnreadableError(
+                    "its pictures can no longer be decoded", "copy or record it again"
+                ) from error
+            return
+        for frame in frames:
+            self._bad = 0
+            yield self._picture(frame)
 
     def _packets(self) -> Iterator[Packet[Stream]]:
         streams: list[Stream] = [self._video, *([self._audio] if self._audio else [])]

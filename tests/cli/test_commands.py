@@ -1,0 +1,132 @@
+"""The smaller commands: policy, bundle, testcard, doctor, bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.cli.running import film, lines, run
+
+import safelight
+from safelight.cli import main
+from safelight.cli.doctor import Findings
+from safelight.errors import BundleError
+from safelight.testing.film import read_back
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main.run(arguments) == 0
+    got = capsys.readouterr()
+    assert got.err == ""
+    return got.out
+
+
+def test_policies_are_listed_shown_and_checked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "protect" in said(capsys, "policy", "list")
+    assert "no exemption" in said(capsys, "policy", "show", "protect")
+    mine = tmp_path / "mine.toml"
+    mine.write_text(safelight.policy_text("protect"))
+    assert "validates" in said(capsys, "policy", "check", str(mine))
+
+
+def test_adult_affirmed_says_that_it_is_protect_here(capsys: pytest.CaptureFixture[str]) -> None:
+    """The default bundle does not count people, so nothing is released by that policy."""
+    assert "behaves as `protect`" in said(capsys, "policy", "show", "adult-affirmed")
+
+
+def test_a_policy_that_would_release_does_not_check(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(safelight.policy_text("protect").replace('"cover"', '"release"'))
+    assert main.run(["policy", "check", str(mine)]) == 2
+    assert len(lines(capsys.readouterr().err)) == 1
+
+
+def test_bundles_are_listed_shown_and_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = said(capsys, "bundle", "list")
+    assert "safelight-default" in listed
+    assert "--test-bundle only" in listed
+    shown = said(capsys, "bundle", "show")
+    manifest = safelight.describe(safelight.default_folder())
+    for file in manifest.files.values():
+        assert file.sha256 in shown
+    assert manifest.calibration.status in shown
+    assert "does not count people" in shown
+    assert "verifies" in said(capsys, "bundle", "verify")
+
+
+def test_a_stand_in_is_shown_as_one_and_only_when_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = str(safelight.stand_in_folder("face"))
+    assert main.run(["bundle", "verify", folder]) == 3
+    assert len(lines(capsys.readouterr().err)) == 1
+    assert "TEST" in said(capsys, "bundle", "verify", folder, "--test-bundle")
+
+
+def test_a_test_card_is_a_picture_or_a_film(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    still, moving = tmp_path / "card.png", tmp_path / "card.mp4"
+    text = said(capsys, "testcard", str(still), "--size", "320x240")
+    assert "a harmless card that the guard must cover" in text
+    with Image.open(still) as image:
+        assert image.size == (320, 240)
+    said(capsys, "testcard", str(moving), "--size", "320x240", "--seconds", "0.5")
+    assert [shown.rgb.shape for shown in read_back(moving)] == [(240, 320, 3)] * 15
+    assert {path.name for path in tmp_path.iterdir()} == {"card.png", "card.mp4"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["640x360", "240x180", "1280x720"])
+def test_the_guard_covers_the_test_card(size: str, tmp_path: Path) -> None:
+    card = str(tmp_path / "card.mp4")
+    assert main.run(["testcard", card, "--size", size, "--seconds", "0.5"]) == 0
+    report = tmp_path / "report.json"
+    arguments = ("guard", card, "null:", "--report", str(report), "--state", str(tmp_path / "s"))
+    assert main.run([*arguments, "--quiet"]) == 0
+    frames = json.loads(report.read_text())["frames"]
+    assert frames["in"] == 15
+    assert frames["released"] == 0
+
+
+@pytest.mark.slow
+def test_doctor_says_that_a_guard_can_run_here(tmp_path: Path) -> None:
+    done = run("doctor", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = Findings.model_validate_json(done.stdout)
+    assert found.ready
+    assert {"bundle", "judge", "encoder", "isolation"} <= {f.name for f in found.findings}
+
+
+def test_doctor_is_status_3_when_what_judges_does_not_verify(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BundleError("it does not verify", "reinstall")
+
+    monkeypatch.setattr(safelight, "verify_bundle", refuse)
+    monkeypatch.setattr("safelight.opening.verify_bundle", refuse)
+    assert main.run(["doctor"]) == 3
+    text = capsys.readouterr().out
+    assert "FAULT bundle" in text
+    assert "No guard can run here" in text
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_bench_prints_figures_and_no_leaks(tmp_path: Path) -> None:
+    film(tmp_path / "clip.mp4", size=(640, 480), pictures=45)
+    done = run("bench", "clip.mp4", "--seconds", "2", "--json", "out.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    figures = json.loads((tmp_path / "out.json").read_text())
+    runs = [*figures["file"], *figures["live"]]
+    assert [run["unjudged_released"] for run in runs] == [0, 0, 0]
+    assert all(run["frames"]["in"] > 0 for run in runs)
+    assert "unjudged_released" in done.stdout
+    assert figures["machine"]["cores"] >= 1

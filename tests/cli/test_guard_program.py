@@ -1,0 +1,156 @@
+"""``safelight guard`` as a user runs it: ends, signals, events, reports."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from tests.cli.running import (
+    LIVE,
+    film,
+    lines,
+    pictures_in,
+    run,
+    started,
+    until,
+)
+
+from safelight import Report, stand_in_folder
+from safelight.cli.event_line import EventLine
+from safelight.testing import canary
+from safelight.testing.film import Film
+
+pytestmark = pytest.mark.slow
+
+
+def canary_film(path: Path) -> Path:
+    rgb = canary.load("card")
+    with Film(path, (rgb.shape[1], rgb.shape[0])) as out:
+        for _ in range(75):
+            out.add(rgb)
+    return path
+
+
+def test_a_harmless_film_leaves_whole_with_events_and_report(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    done = run(
+        "guard", "in.mp4", "out.mp4", "--events", "-", "--report", "report.json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    events = [EventLine.model_validate_json(line) for line in done.stdout.splitlines()]
+    assert [event.state for event in events][:2] == ["pending", "live"]
+    assert events[-1].kind == "end"
+    report = Report.model_validate_json((tmp_path / "report.json").read_text())
+    assert report.frames.released == report.frames.in_ == 30
+    assert report.frames.unjudged_released == 0
+    assert pictures_in(tmp_path / "out.mp4") == 30
+    assert lines(done.stderr)[-1] == "system leaks: 0 · misses: not measured"
+
+
+def test_a_canary_is_covered_and_interrupted_and_that_is_status_0(tmp_path: Path) -> None:
+    canary_film(tmp_path / "in.mp4")
+    done = run("guard", "in.mp4", "out.mp4", "--events", "events", "--region", "GB", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    events = [
+        EventLine.model_validate_json(line)
+        for line in (tmp_path / "events").read_text().splitlines()
+    ]
+    assert "interrupted" in [event.state for event in events]
+    card = next(event.card for event in events if event.card is not None)
+    assert card.headline in done.stderr
+    assert "Childline 0800 1111" in done.stderr
+    assert "sexual" not in done.stderr
+    assert "0 released" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly_and_what_left_stays_playable(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with started(
+        "guard", LIVE, "out.mp4", "--report", "report.json", "--events", "events", cwd=tmp_path
+    ) as guard:
+        events = tmp_path / "events"
+        until(lambda: events.exists() and '"live"' in events.read_text())
+        until((tmp_path / "out.mp4.part").exists)
+        guard.send_signal(number)
+        _, err = guard.communicate(timeout=60)
+        assert guard.returncode == 0, err
+    assert pictures_in(tmp_path / "out.mp4") > 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["outcome"] == "closed"
+    assert report["frames"]["unjudged_released"] == 0
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_signal_before_anything_left_is_status_0_and_leaves_nothing(tmp_path: Path) -> None:
+    with started("guard", LIVE, "out.mp4", "--report", "report.json", cwd=tmp_path) as guard:
+        # The report's place is tried first, so the signal handlers are there by now.
+        until((tmp_path / "report.json.part").exists)
+        guard.send_signal(signal.SIGTERM)
+        out, err = guard.communicate(timeout=60)
+        assert (guard.returncode, out) == (0, ""), err
+        assert "Traceback" not in err
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_listener_that_nobody_publishes_to_can_be_ended(tmp_path: Path) -> None:
+    with started(
+        "guard", "rtmp://127.0.0.1:0/live/sk-12345?listen=1", "null:", cwd=tmp_path
+    ) as guard:
+        if guard.stderr is None:
+            raise RuntimeError
+        first = guard.stderr.readline() + guard.stderr.readline()
+        assert "Waiting for a publisher" in first
+        guard.send_signal(signal.SIGINT)
+        _, err = guard.communicate(timeout=60)
+        assert guard.returncode == 0, err
+        assert "sk-12345" not in first + err
+        assert "Traceback" not in err
+
+
+def test_settings_of_the_folder_are_said_and_a_flag_counts_before_them(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    (tmp_path / "safelight.toml").write_text('report = "written.json"\nregion = "XX"\n')
+    done = run("guard", "in.mp4", "null:", "--region", "GB", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "from safelight.toml: region, report" in done.stderr
+    assert (tmp_path / "written.json").exists()
+
+
+def test_an_events_reader_that_goes_away_does_not_stop_the_guard(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    with started("guard", "in.mp4", "out.mp4", "--events", "-", cwd=tmp_path) as guard:
+        if guard.stdout is None or guard.stderr is None:
+            raise RuntimeError
+        guard.stdout.close()
+        err = guard.stderr.read()
+        assert guard.wait(60) == 4
+    assert pictures_in(tmp_path / "out.mp4") == 30
+    assert lines(err)[-1].startswith("safelight: not every event could be written")
+    assert "Traceback" not in err
+    assert "Exception" not in err
+
+
+def test_quiet_says_nothing(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    done = run("guard", "in.mp4", "out.mp4", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_stand_in_stamps_test_on_the_summary(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    done = run(
+        "guard",
+        "in.mp4",
+        "null:",
+        "--bundle",
+        str(stand_in_folder("face")),
+        "--test-bundle",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "TEST" in lines(done.stderr)[-1]
