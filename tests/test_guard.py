@@ -15,8 +15,9 @@ import safelight
 from safelight.media import address
 from safelight.media.av_source import AvSource
 from safelight.testing import canary, scenes
-from safelight.testing.drawn_source import DrawnSource, KeepingSink
-from safelight.types import Picture
+from safelight.testing.drawn_source import DrawnSource
+from safelight.testing.fakes import FakeSink
+from safelight.types import Picture, SafeFrame
 
 pytestmark = pytest.mark.slow
 
@@ -33,16 +34,20 @@ def drawn(name: str, size: tuple[int, int]) -> tuple[Picture, Picture]:
     )
 
 
-def guard(pictures: list[Picture], state: Path) -> tuple[KeepingSink, safelight.Report]:
-    sink = KeepingSink()
+def pictures_of(sink: FakeSink) -> list[SafeFrame]:
+    return [safe for safe in sink.frames if isinstance(safe.content, Picture)]
+
+
+def guard(pictures: list[Picture], state: Path) -> tuple[FakeSink, safelight.Report]:
+    sink = FakeSink()
     with safelight.open(DrawnSource(pictures), sink, state=state) as session:
         report = session.wait()
     assert report is not None
     return sink, report
 
 
-def leaked(sink: KeepingSink, banned: set[int]) -> list[int]:
-    return [i for i, safe in enumerate(sink.pictures) if id(safe.content) in banned]
+def leaked(sink: FakeSink, banned: set[int]) -> list[int]:
+    return [i for i, safe in enumerate(pictures_of(sink)) if id(safe.content) in banned]
 
 
 def clip(path: Path, count: int) -> list[Picture]:
@@ -64,12 +69,12 @@ def test_no_canary_frame_leaves_its_own_clean_card(name: str, frames: int, tmp_p
     changed, clean = drawn(name, (640, 360))
     sink, report = guard([clean] * BEFORE + [changed] * frames + [clean] * AFTER, tmp_path)
     assert leaked(sink, {id(changed)}) == []
-    assert all(safe.released for safe in sink.pictures[:BEFORE])
+    assert all(safe.released for safe in pictures_of(sink)[:BEFORE])
     assert report.frames.unjudged_released == 0
     assert report.frames.released + report.frames.covered + report.frames.interrupted == len(
-        sink.pictures
+        pictures_of(sink)
     )
-    assert not any(safe.released for safe in sink.pictures[BEFORE : BEFORE + frames])
+    assert not any(safe.released for safe in pictures_of(sink)[BEFORE : BEFORE + frames])
 
 
 @pytest.mark.parametrize("frames", [1, 2, 10, 60])
@@ -82,7 +87,7 @@ def test_no_canary_frame_leaves_a_moving_clip(frames: int, media: Path, tmp_path
     changed = Picture(moving[0].format, changed.y, changed.u, changed.v)
     sink, report = guard(moving[:BEFORE] + [changed] * frames + moving[BEFORE:] * 3, tmp_path)
     assert leaked(sink, {id(changed)}) == []
-    assert [safe.content for safe in sink.pictures[:BEFORE]] == moving[:BEFORE]
+    assert [safe.content for safe in pictures_of(sink)[:BEFORE]] == moving[:BEFORE]
     assert report.frames.unjudged_released == 0
 
 
@@ -94,7 +99,7 @@ def test_where_in_a_bracket_the_canary_falls_makes_no_difference(
     pictures = [clean] * (BEFORE + offset) + [changed] + [clean] * 20
     sink, _ = guard(pictures, tmp_path)
     assert leaked(sink, {id(changed)}) == []
-    assert all(safe.released for safe in sink.pictures[: BEFORE + offset])
+    assert all(safe.released for safe in pictures_of(sink)[: BEFORE + offset])
 
 
 def test_a_long_canary_interrupts_and_a_short_one_only_covers(tmp_path: Path) -> None:
@@ -111,14 +116,14 @@ def test_a_moving_canary_in_front_of_a_scene_does_not_leave(tmp_path: Path) -> N
     moving = [scenes.picture_from_rgb(canary.moving(i / 30)) for i in range(30)]
     sink, report = guard(benign + moving, tmp_path)
     assert leaked(sink, {id(picture) for picture in moving}) == []
-    assert all(safe.released for safe in sink.pictures[:BEFORE])
+    assert all(safe.released for safe in pictures_of(sink)[:BEFORE])
     assert report.frames.unjudged_released == 0
 
 
 def test_a_stream_of_canaries_alone_never_opens(tmp_path: Path) -> None:
     changed, _ = drawn("card", (640, 360))
     sink, report = guard([changed] * 40, tmp_path)
-    assert not any(safe.released for safe in sink.pictures)
+    assert not any(safe.released for safe in pictures_of(sink))
     assert report.frames.released == 0
 
 
@@ -159,5 +164,5 @@ def test_every_clip_is_released_whole(media: Path, tmp_path: Path) -> None:
 def test_the_same_file_is_judged_the_same_way_twice(tmp_path: Path) -> None:
     pictures = [scenes.picture_from_rgb(scenes.scene(i / 30)) for i in range(90)]
     runs = [guard(pictures, tmp_path) for _ in range(2)]
-    shapes = [[(safe.released, safe.pts) for safe in sink.pictures] for sink, _ in runs]
+    shapes = [[(safe.released, safe.pts) for safe in pictures_of(sink)] for sink, _ in runs]
     assert shapes[0] == shapes[1]

@@ -30,13 +30,13 @@ class StreamEvent:
 
     @property
     def should_cover(self) -> bool:
-        """Whether the picture is to be covered."""
-        return self.state is not State.LIVE
+        """Whether the picture is to be covered; after the end there is none."""
+        return self.state is not State.LIVE or self.kind == "end"
 
     @property
     def should_mute(self) -> bool:
         """Whether the sound is to be muted."""
-        return self.state is not State.LIVE
+        return self.should_cover
 
     @property
     def should_interrupt(self) -> bool:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from typing import Final
 
 from safelight.errors import EndOfStream, SafelightError, SourceLostError
-from safelight.media.interface import Source
+from safelight.media.interface import Source, SourceInfo
 from safelight.types import Frame, Picture
 
+USUAL_STEP_S: Final = 1 / 30  # between pictures, where a source does not say
+MOST_BACKLOG_S: Final = 2.0  # a source that never waits is taken as it comes
 LIVE_BACKLOG: Final = 90  # frames that the session has not looked at; it is much faster
 
 
@@ -40,10 +43,12 @@ class Ended:
 class Feed:
     """One source's thread. ``inbox`` gets Arrived, Lost and, last, Ended."""
 
-    def __init__(self, source: Source, inbox: queue.SimpleQueue[object], *, live: bool) -> None:
+    def __init__(self, source: Source, inbox: queue.SimpleQueue[object], info: SourceInfo) -> None:
         self._source = source
         self._inbox = inbox
-        self._live = live
+        self._live = info.live
+        self._step_s = 1.0 / info.frame_rate if info.frame_rate > 0.0 else USUAL_STEP_S
+        self.skipped = 0
         self._credit = threading.Semaphore(0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="safelight-feed", daemon=True)
@@ -65,6 +70,8 @@ class Feed:
     def _run(self) -> None:
         error: SafelightError | None = None
         try:
+            if self._live:
+                self._to_live_edge()
             while not self._stop.is_set():
                 if not self._live:
                     self._credit.acquire()
@@ -79,6 +86,31 @@ class Feed:
             what = f"the source broke ({type(caught).__name__})"
             error = SourceLostError(what, "see whether it can be played by itself")
         self._inbox.put(Ended(error))
+
+    def _to_live_edge(self) -> None:
+        """Begin where a live stream is now, not with what queued up while it was opened.
+
+        A burst of a second of video at once would be more than a judge can answer for in
+        time. It is over when a read has to wait for the world.
+        """
+        newest = self._source.read()
+        end_s = time.monotonic() + MOST_BACKLOG_S
+        while not self._stop.is_set():
+            began_s = time.monotonic()
+            try:
+                frame = self._source.read()
+            except (EndOfStream, SafelightError):
+                self._pass_on(newest)
+                raise
+            waited_s = time.monotonic() - began_s
+            if not isinstance(frame.content, Picture):
+                continue  # sound of pictures that are skipped is silent anyway
+            if waited_s > self._step_s / 2 or began_s > end_s or frame.gap is not None:
+                self._pass_on(newest)
+                self._pass_on(frame)
+                return
+            self.skipped += isinstance(newest.content, Picture)
+            newest = frame
 
     def _pass_on(self, frame: Frame) -> None:
         if self._live and self._inbox.qsize() >= LIVE_BACKLOG:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -26,7 +27,7 @@ from safelight.events import StreamEvent, seconds
 from safelight.feed import Arrived, Ended, Feed, Lost
 from safelight.judge.judge import Answer, Judge, JudgeFault
 from safelight.judge.keeper import Keeper, Restarted
-from safelight.media.interface import Sink, Source, SourceInfo
+from safelight.media.interface import DroppedStream, Sink, Source, SourceInfo
 from safelight.report import Head, Tally
 from safelight.types import (
     NS_PER_S,
@@ -116,7 +117,7 @@ class Run:
         self._format = info.format
         self._frames: dict[int, tuple[Frame, int]] = {}  # seq -> frame, real arrival
         self._keeper = Keeper(parts.judge, inbox.put)
-        self._feed = Feed(parts.source, inbox, live=info.live)
+        self._feed = Feed(parts.source, inbox, info)
         self._writer = Writer(
             parts.sink,
             ledger,
@@ -126,12 +127,20 @@ class Run:
             leaked=lambda: inbox.put(FaultKind.ENGINE),
         )
         self._credits = 0
+        self._waiting: deque[Frame] = deque()
+        self._ended: Ended | None = None
         self._interrupted_at_ns: int | None = None
         self._failure: SafelightError | None = None
         self._stopped = False
         self._reason = Reason.STARTING
         self._last_pts_ns = 0
         self.state = State.PENDING
+
+    @property
+    def dropped(self) -> tuple[DroppedStream, ...]:
+        """What came before a live stream's edge and was never taken in."""
+        skipped = self._feed.skipped
+        return (DroppedStream("video", "before the live edge", skipped),) if skipped else ()
 
     def loop(self, closing: Callable[[], bool]) -> None:
         """Guard until the stream ends, breaks, or ``closing`` says so.
@@ -141,9 +150,11 @@ class Run:
         """
         self._do(StreamStarted(self._now()))
         self._feed.start()
+        self._allow()
         while not self._stopped and not closing():
-            self._allow()
             self._take(self._next())
+            self._allow()
+            self._settle_end()
             self._look_around()
 
     def finish(self, failure: SafelightError | None) -> SafelightError | None:
@@ -171,22 +182,52 @@ class Run:
         except queue.Empty:
             return Tick(0)
 
+    def _settle_end(self) -> None:
+        """Tell the engine of the end, once it has seen everything before it."""
+        if self._ended is not None and not self._waiting:
+            ended, self._ended = self._ended, None
+            self._source_ended(ended.error)
+
     def _allow(self) -> None:
         """Have a file read on, as far as the engine wants and the sink keeps up."""
         if self._live:
             return
-        while self._credits < READ_AHEAD and self._engine.wants_frame and not self._writer.full:
+        while self._waiting and self._engine.wants_frame and not self._writer.full:
+            self._arrived(self._waiting.popleft())
+        while self._credits + len(self._waiting) < READ_AHEAD:
             self._credits += 1
             self._feed.allow()
 
     def _take(self, item: object) -> None:
         match item:
             case Arrived(frame):
-                self._arrived(frame)
+                self._credits -= 1
+                if self._live:
+                    self._arrived(frame)
+                else:
+                    # It is looked at when what came before has been answered for, so that
+                    # the same file always gives the same judgements.
+                    self._waiting.append(frame)
             case Lost():
                 self._tally.arrived += 1
+            case Answer() | JudgeFault() | Restarted():
+                self._judge_said(item)
+            case Resume():
+                self._resume()
+            case Ended():
+                self._ended = item
+            case SafelightError():
+                self._fail(item, FaultKind.SINK)
+            case FaultKind():
+                what = "a frame was about to leave unjudged"
+                self._fail(EngineFaultError(what, "please report it; it did not leave"), item)
+            case Tick():
+                self._do(Tick(self._now()))
+
+    def _judge_said(self, item: Answer | JudgeFault | Restarted) -> None:
+        match item:
             case Answer(token, evidence):
-                self._keeper.answered()
+                self._keeper.answered(token)
                 self._ledger.answered(token, evidence)
                 self._tally.judged += 1
                 self._do(EvidenceReady(self._now(), token, evidence))
@@ -199,19 +240,6 @@ class Run:
                 self._keeper.restarted()
                 if error is not None:
                     self._fail(EngineFaultError(error.what, error.hint), FaultKind.ENGINE)
-            case Resume():
-                self._resume()
-            case Ended(error):
-                self._source_ended(error)
-            case SafelightError():
-                self._fail(item, FaultKind.SINK)
-            case FaultKind():
-                error = EngineFaultError(
-                    "a frame was about to leave unjudged", "please report it; it did not leave"
-                )
-                self._fail(error, item)
-            case Tick():
-                self._do(Tick(self._now()))
 
     def _look_around(self) -> None:
         """What time alone brings: a judge that hangs, a resume that is due."""
@@ -224,7 +252,6 @@ class Run:
         self._resume_when_due()
 
     def _arrived(self, frame: Frame) -> None:
-        self._credits -= 1
         real_ns = frame.arrived_ns
         if not self._live:
             # A file has no arrival of its own: it arrives as its pictures are shown.

@@ -193,6 +193,6 @@ class Session:
             unjudged_released,
             outcome=outcome,
             judge_cpu_s=self._parts.judge.cpu_seconds(),
-            dropped=self._parts.source.dropped,
+            dropped=(*self._parts.source.dropped, *(self._run.dropped if self._run else ())),
             head=self._parts.report_head,
         )

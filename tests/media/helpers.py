@@ -10,10 +10,11 @@ from typing import Any, cast
 
 import av
 import numpy as np
+import pytest
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from safelight.errors import EndOfStream
+from safelight.errors import EndOfStream, SourceError
 from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
@@ -189,3 +190,26 @@ def pass_through(source: Path | str, sink: Path) -> tuple[Read, Read]:
 def psnr(a: Plane, b: Plane) -> float:
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def add_cover(container: OutputContainer) -> Later:
+    cover = container.add_stream("png", rate=1)
+    cover.width, cover.height, cover.pix_fmt = 64, 64, "rgb24"
+    cover.disposition = av.stream.Disposition.attached_pic
+
+    def later() -> None:
+        frame = av.VideoFrame(64, 64, "rgb24")
+        frame.pts, frame.time_base = 0, Fraction(1, 30)
+        container.mux(cover.encode(frame))
+
+    return later
+
+
+def refusal(path: Path | str) -> str:
+    source = AvSource(parse_source(str(path)))
+    with pytest.raises(SourceError) as caught:
+        source.open()
+    source.close()
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+    return caught.value.what

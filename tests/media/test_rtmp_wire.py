@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from safelight.media.rtmp_wire import (
@@ -49,6 +49,7 @@ def test_noise_is_refused_or_read_but_never_more(data: bytes) -> None:
     st.integers(1, 300),
     st.integers(1, 50),
 )
+@example([(9, bytes(300), 0x1000004)], 128, 7)
 def test_messages_come_back(
     given_messages: list[tuple[int, bytes, int]], chunk_size: int, piece: int
 ) -> None:

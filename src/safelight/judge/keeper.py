@@ -29,7 +29,7 @@ class Keeper:
     def __init__(self, judge: Judge, tell: Callable[[object], None]) -> None:
         self._judge = judge
         self._tell = tell
-        self._open = 0
+        self._open: set[Token] = set()
         self._heard_s = time.monotonic()
         self._faults = 0
         self._restarting = False
@@ -42,14 +42,15 @@ class Keeper:
             return
         if not self._open:
             self._heard_s = time.monotonic()
-        self._open += 1
+        self._open.add(token)
         self._judge.ask(token, picture, views)
 
-    def answered(self) -> None:
-        """Note an answer, whatever it says."""
-        self._open = max(0, self._open - 1)
-        self._heard_s = time.monotonic()
-        self._faults = 0
+    def answered(self, token: Token) -> None:
+        """Note an answer, whatever it says; one to no question is no sign of life."""
+        if token in self._open:
+            self._open.discard(token)
+            self._heard_s = time.monotonic()
+            self._faults = 0
 
     def overdue(self) -> JudgeFault | None:
         """Return a fault when the judge hangs."""
@@ -80,7 +81,7 @@ class Keeper:
     def restarted(self) -> None:
         """Pass on the questions that came up meanwhile."""
         self._restarting = False
-        self._open = 0
+        self._open.clear()
         waiting, self._waiting = self._waiting, []
         for question in waiting:
             self.ask(*question)

@@ -43,6 +43,7 @@ class Source(Protocol):
 
         Raises:
             SourceError: it cannot be opened, or holds no video that can be guarded.
+            EndOfStream: it was closed while it waited.
         """
         ...
 

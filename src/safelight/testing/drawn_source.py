@@ -1,4 +1,4 @@
-"""A source and a sink that hold their pictures in memory, for tests, demos and integrators."""
+"""A source that shows drawn pictures, for tests, demos and integrators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from safelight.errors import EndOfStream
 from safelight.media.interface import DroppedStream, SourceInfo
-from safelight.types import Frame, Picture, SafeFrame, Sound
+from safelight.types import Frame, Picture, Sound
 
 TONE_RATE = 48_000
 TONE_CHUNK = 1024
@@ -94,34 +94,3 @@ class DrawnSource:
     def _tone(at: int, hz: float) -> Sound:
         phase = 2 * np.pi * hz * (at + np.arange(TONE_CHUNK)) / TONE_RATE
         return Sound(TONE_RATE, (0.1 * np.sin(phase)).astype(np.float32)[np.newaxis])
-
-
-class KeepingSink:
-    """Implements ``Sink``: keeps every safe frame, so that a test can look at each."""
-
-    def __init__(self) -> None:
-        self.frames: list[SafeFrame] = []
-        self.whole: bool | None = None
-
-    def open(self, info: SourceInfo) -> None:
-        """Nothing to open."""
-
-    def write(self, frame: SafeFrame) -> None:
-        """Keep one frame.
-
-        Raises:
-            TypeError: anything but a SafeFrame was offered.
-        """
-        if type(frame) is not SafeFrame:
-            raise TypeError(f"a sink takes a SafeFrame, not a {type(frame).__name__}")
-        self.frames.append(frame)
-
-    def close(self, *, whole: bool) -> None:
-        """Note how it ended."""
-        if self.whole is None:
-            self.whole = whole
-
-    @property
-    def pictures(self) -> list[SafeFrame]:
-        """The pictures among what was kept."""
-        return [frame for frame in self.frames if isinstance(frame.content, Picture)]

@@ -1,0 +1,92 @@
+"""The feed: a file waits to be asked, a live stream begins at its edge."""
+
+from __future__ import annotations
+
+import queue
+import time
+from fractions import Fraction
+
+import numpy as np
+
+from safelight.errors import SourceLostError
+from safelight.feed import Arrived, Ended, Feed
+from safelight.media.interface import SourceInfo
+from safelight.testing.fakes import FakeSource
+from safelight.types import Frame, Picture, PictureFormat
+
+FORM = PictureFormat(16, 16)
+
+
+def frames(count: int) -> list[Frame]:
+    half = np.zeros((8, 8), np.uint8)
+    shown = Picture(FORM, np.zeros((16, 16), np.uint8), half, half.copy())
+    return [Frame(i, i, Fraction(1, 30), time.monotonic_ns(), shown) for i in range(count)]
+
+
+def pace(frame: Frame) -> None:
+    """A burst of ten, then thirty a second."""
+    if frame.seq >= 10:
+        time.sleep(1 / 30)
+
+
+def run(source: FakeSource, info: SourceInfo, allow: int = 0) -> tuple[Feed, list[object]]:
+    inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+    feed = Feed(source, inbox, info)
+    feed.start()
+    for _ in range(allow):
+        feed.allow()
+    got: list[object] = []
+    while not got or not isinstance(got[-1], Ended):
+        try:
+            got.append(inbox.get(timeout=1.0))
+        except queue.Empty:
+            break
+    feed.stop()
+    return feed, got
+
+
+def seqs(got: list[object]) -> list[int]:
+    return [item.frame.seq for item in got if isinstance(item, Arrived)]
+
+
+def test_a_live_stream_begins_at_its_edge() -> None:
+    info = SourceInfo(True, FORM, 30.0)
+    feed, got = run(FakeSource(info, frames(20), pace=pace), info)
+    assert seqs(got) == list(range(9, 20))
+    assert feed.skipped == 9
+
+
+def test_a_stream_that_ends_in_its_backlog_still_shows_its_last() -> None:
+    info = SourceInfo(True, FORM, 30.0)
+    _, got = run(FakeSource(info, frames(5)), info)
+    assert seqs(got) == [4]
+    assert got[-1] == Ended(None)
+
+
+def test_a_stream_at_its_edge_loses_nothing() -> None:
+    info = SourceInfo(True, FORM, 30.0)
+    feed, got = run(FakeSource(info, frames(6), pace=lambda _: time.sleep(1 / 30)), info)
+    assert seqs(got) == list(range(6))
+    assert feed.skipped == 0
+
+
+def test_a_file_is_read_only_as_far_as_allowed() -> None:
+    info = SourceInfo(False, FORM, 30.0)
+    _, got = run(FakeSource(info, frames(9)), info, allow=3)
+    assert seqs(got) == [0, 1, 2]
+
+
+def test_what_breaks_is_told_last() -> None:
+    info = SourceInfo(False, FORM, 30.0)
+    lost = SourceLostError("it broke", "try again")
+    _, got = run(FakeSource(info, frames(2), error=lost), info, allow=5)
+    assert got[-1] == Ended(lost)
+
+
+def test_an_error_nobody_foresaw_is_a_lost_source_and_tells_its_kind_only() -> None:
+    info = SourceInfo(False, FORM, 30.0)
+    _, got = run(FakeSource(info, [], error=ValueError("pixel 12 34 56")), info, allow=1)
+    ended = got[-1]
+    assert isinstance(ended, Ended)
+    assert isinstance(ended.error, SourceLostError)
+    assert "pixel" not in str(ended.error)
