@@ -1,0 +1,191 @@
+"""What inheriting guarantees: every pixel counts, in luma and in chroma (promise 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from safelight.core.gate import UNLIKE, BlockGate
+from safelight.types import Picture, PictureFormat
+
+SIZES = [(640, 360), (854, 482), (16, 16), (18, 34), (40, 56), (1280, 720)]
+
+
+def picture(size: tuple[int, int], level: int = 100) -> Picture:
+    width, height = size
+    u, v = (np.full((height // 2, width // 2), 128, np.uint8) for _ in "uv")
+    return Picture(PictureFormat(width, height), np.full((height, width), level, np.uint8), u, v)
+
+
+def changed(base: Picture, plane: str, change: NDArray[np.int16]) -> Picture:
+    """The picture with ``change`` added to one plane."""
+    planes = {name: getattr(base, name) for name in "yuv"}
+    planes[plane] = np.clip(planes[plane].astype(np.int16) + change, 0, 255).astype(np.uint8)
+    return Picture(base.format, planes["y"], planes["u"], planes["v"])
+
+
+def noise(size: tuple[int, int], level: int, seed: int = 1) -> NDArray[np.int16]:
+    signs = np.random.default_rng(seed).integers(0, 2, (size[1], size[0])) * 2 - 1
+    return (signs * level).astype(np.int16)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_picture_is_still_as_itself(size: tuple[int, int]) -> None:
+    likeness = BlockGate().compare(picture(size), picture(size))
+    assert likeness.still
+    assert likeness.close
+    assert likeness.changed_permille == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_pixel_counts(size: tuple[int, int]) -> None:
+    """A block around any pixel, edges and odd remainders included, breaks *still*."""
+    gate, base = BlockGate(), picture(size)
+    width, height = size
+    places = [(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)]
+    rng = np.random.default_rng(3)
+    places += [(int(rng.integers(width)), int(rng.integers(height))) for _ in range(40)]
+    for x, y in places:
+        change = np.zeros((height, width), np.int16)
+        x0, y0 = min(max(x - 2, 0), width - 5), min(max(y - 2, 0), height - 5)
+        change[y0 : y0 + 5, x0 : x0 + 5] = 155  # 25 of 256 pixels by 155: their mean is 15
+        # The patch may lie across four blocks; the fullest holds at least a quarter of it.
+        assert not gate.compare(base, changed(base, "y", change)).still, (x, y)
+
+
+@pytest.mark.parametrize("plane", ["u", "v"])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_change_in_colour_alone_is_seen(size: tuple[int, int], plane: str) -> None:
+    base = picture(size)
+    half = (size[1] // 2, size[0] // 2)
+    all_over = BlockGate().compare(base, changed(base, plane, np.full(half, 5, np.int16)))
+    assert not all_over.still
+    assert not all_over.close
+    corner = np.zeros(half, np.int16)
+    corner[-4:, -4:] = 40
+    assert not BlockGate().compare(base, changed(base, plane, corner)).still
+
+
+@pytest.mark.parametrize("size", [(640, 360), (854, 482)])
+@pytest.mark.parametrize("level", [8, 16])
+def test_fine_noise_into_the_same_card_is_neither_still_nor_close(
+    size: tuple[int, int], level: int
+) -> None:
+    """A canary moves block means by next to nothing, and must not inherit from its card."""
+    base = picture(size)
+    likeness = BlockGate().compare(base, changed(base, "y", noise(size, level)))
+    assert not likeness.still
+    assert not likeness.close
+
+
+def test_the_real_canary_does_not_inherit_from_its_clean_card() -> None:
+    from safelight.testing import canary
+
+    gate = BlockGate()
+    for name in canary.names():
+        luma = [
+            (rgb.astype(np.uint32) @ np.array([77, 150, 29], np.uint32) >> 8).astype(np.uint8)
+            for rgb in (canary.load(name), canary.clean(name))
+        ]
+        height, width = (side // 2 * 2 for side in luma[0].shape)
+        grey = np.full((height // 2, width // 2), 128, np.uint8)
+        form = PictureFormat(width, height)
+        pair = [
+            Picture(form, np.ascontiguousarray(y[:height, :width]), grey.copy(), grey.copy())
+            for y in luma
+        ]
+        likeness = gate.compare(*pair)
+        assert not likeness.still, name
+        assert not likeness.close, name
+
+
+def test_a_newcomer_is_close_up_to_the_stated_share_and_not_beyond() -> None:
+    gate, base = BlockGate(), picture((400, 400))  # a hundred blocks of 40
+    for blocks in (29, 30):
+        change = np.zeros((400, 400), np.int16)
+        for index in range(blocks):
+            y, x = index // 10 * 40, index % 10 * 40
+            change[y : y + 40, x : x + 40] = 60
+        likeness = gate.compare(base, changed(base, "y", change))
+        assert likeness.changed_permille == blocks * 10
+        assert likeness.close == (blocks < 30)
+        assert not likeness.still
+
+
+def test_a_mean_at_the_level_is_still_and_one_above_is_not() -> None:
+    gate, base = BlockGate(), picture((64, 64))
+    for by, still in ((2, True), (3, False)):
+        likeness = gate.compare(base, changed(base, "y", np.full((64, 64), by, np.int16)))
+        assert likeness.still is still
+        assert likeness.close
+
+
+def test_a_small_change_that_is_just_too_much_is_found_in_a_remainder() -> None:
+    """854 and 482 are no multiples of 8 or 16: what lies in the last columns still counts."""
+    gate, base = BlockGate(), picture((854, 482))
+    change = np.zeros((482, 854), np.int16)
+    change[478:482, 850:854] = 60  # 16 pixels by 60 in one block of 256: a mean of 3.75
+    assert not gate.compare(base, changed(base, "y", change)).still
+
+
+def test_pictures_of_another_format_are_unlike() -> None:
+    base = picture((64, 64))
+    full = Picture(PictureFormat(64, 64, full_range=True), base.y, base.u, base.v)
+    assert BlockGate().compare(base, full) == UNLIKE
+    assert BlockGate().compare(base, picture((64, 80))) == UNLIKE
+
+
+def test_one_gate_serves_many_sizes_without_mixing_them_up() -> None:
+    gate = BlockGate()
+    for size in [*SIZES, *SIZES, (100, 100), (200, 200), (300, 300)]:
+        base = picture(size)
+        assert gate.compare(base, base).still
+        assert not gate.compare(base, picture(size, 110)).still
+
+
+def mean_blocks(a: NDArray[np.uint8], b: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
+    """The slow way: the mean absolute difference of every aligned whole block."""
+    apart = np.abs(a.astype(np.int32) - b.astype(np.int32))
+    rows, columns = apart.shape[0] // side, apart.shape[1] // side
+    cut = apart[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    means: NDArray[np.float64] = cut.mean(axis=(1, 3))
+    return means
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    size=st.sampled_from([(16, 16), (32, 16), (80, 80), (98, 66), (120, 160)]),
+    seed=st.integers(0, 2**32),
+    level=st.integers(0, 12),
+    patches=st.integers(0, 12),
+)
+def test_what_inheriting_guarantees(
+    size: tuple[int, int], seed: int, level: int, patches: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    width, height = size
+    form = PictureFormat(width, height)
+    shapes = ((height, width), (height // 2, width // 2), (height // 2, width // 2))
+    first = [rng.integers(0, 256, shape).astype(np.int16) for shape in shapes]
+    second = []
+    for plane in first:
+        other = plane + rng.integers(-level, level + 1, plane.shape)
+        for _ in range(patches):
+            y, x = rng.integers(plane.shape[0]), rng.integers(plane.shape[1])
+            side = rng.integers(1, 16)
+            other[y : y + side, x : x + side] += rng.integers(-120, 120)
+        second.append(np.clip(other, 0, 255).astype(np.uint8))
+    a = Picture(form, *(plane.astype(np.uint8) for plane in first))
+    b = Picture(form, *second)
+    likeness = BlockGate().compare(a, b)
+    planes = [(a.y, b.y, 1), (a.u, b.u, 2), (a.v, b.v, 2)]
+    if likeness.still:
+        for one, two, scale in planes:
+            assert (mean_blocks(one, two, 16 // scale) <= 2.0).all()
+    exceed = np.logical_or.reduce([mean_blocks(p, q, 40 // s) > 4.0 for p, q, s in planes])
+    if likeness.close and not (width % 40 or height % 40):
+        assert exceed.mean() < 0.30
+    assert BlockGate().compare(b, a) == likeness
