@@ -12,7 +12,7 @@ from safelight.errors import SourceLostError
 from safelight.feed import Arrived, Ended, Feed
 from safelight.media.interface import SourceInfo
 from safelight.testing.fakes import FakeSource
-from safelight.types import Frame, Picture, PictureFormat
+from safelight.types import Frame, Picture, PictureFormat, Sound
 
 FORM = PictureFormat(16, 16)
 
@@ -54,6 +54,24 @@ def test_a_live_stream_begins_at_its_edge() -> None:
     feed, got = run(FakeSource(info, frames(20), pace=pace), info)
     assert seqs(got) == list(range(9, 20))
     assert feed.skipped == 9
+
+
+def test_sound_between_pictures_does_not_hide_the_edge() -> None:
+    """Where sound and picture take turns, a picture comes soon after the sound before it."""
+    info = SourceInfo(True, FORM, 30.0, 48_000, 1)
+    sound = Sound(48_000, np.zeros((1, 1024), np.float32))
+    mixed: list[Frame] = []
+    for shown in frames(8):
+        tick = Fraction(1, 30)
+        mixed.append(Frame(2 * shown.seq, shown.seq, tick, 0, sound))
+        mixed.append(Frame(2 * shown.seq + 1, shown.seq, tick, 0, shown.content))
+
+    def pace_sound(frame: Frame) -> None:
+        if isinstance(frame.content, Sound):
+            time.sleep(1 / 30)
+
+    feed, _ = run(FakeSource(info, mixed, pace=pace_sound), info)
+    assert feed.skipped == 0
 
 
 def test_a_stream_that_ends_in_its_backlog_still_shows_its_last() -> None:

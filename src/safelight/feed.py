@@ -95,6 +95,7 @@ class Feed:
         """
         newest = self._source.read()
         end_s = time.monotonic() + MOST_BACKLOG_S
+        waited_s = 0.0  # since the last picture: sound comes in between
         while not self._stop.is_set():
             began_s = time.monotonic()
             try:
@@ -102,7 +103,7 @@ class Feed:
             except (EndOfStream, SafelightError):
                 self._pass_on(newest)
                 raise
-            waited_s = time.monotonic() - began_s
+            waited_s += time.monotonic() - began_s
             if not isinstance(frame.content, Picture):
                 continue  # sound of pictures that are skipped is silent anyway
             if waited_s > self._step_s / 2 or began_s > end_s or frame.gap is not None:
@@ -110,7 +111,7 @@ class Feed:
                 self._pass_on(frame)
                 return
             self.skipped += isinstance(newest.content, Picture)
-            newest = frame
+            newest, waited_s = frame, 0.0
 
     def _pass_on(self, frame: Frame) -> None:
         if self._live and self._inbox.qsize() >= LIVE_BACKLOG:
