@@ -109,7 +109,7 @@ def test_a_publisher_goes_through_the_guard_to_a_server(
     assert frames.in_ == frames.released + frames.covered + frames.interrupted + frames.dropped
     server.wait(20)
     pictures = decoded(out)
-    assert len(pictures) >= 60
+    assert 0 < len(pictures) == frames.released + frames.covered
     assert set(pictures) == {(1280, 720)}
     with av.open(str(out)) as container:
         assert container.streams.video[0].codec_context.has_b_frames is False

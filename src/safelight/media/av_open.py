@@ -17,7 +17,7 @@ from av.container import InputContainer
 
 from safelight.errors import SourceError
 from safelight.media.address import Address, Kind
-from safelight.media.libav import LIBAV_ERRORS, MAX_PIXELS, words
+from safelight.media.libav import LIBAV_ERRORS, MAX_PIXELS, tls_options, words
 
 # Containers that hold their own media. Playlists, stream descriptions and picture sequences
 # are left out: they name other files and addresses.
@@ -106,6 +106,8 @@ def open_container(
             form = "flv"
             options |= _QUICK | {"protocol_whitelist": "rtmp,rtmps,tls,tcp"}
             options["rw_timeout"] = str(int(stall_s * 1e6))
+            if address.kind is Kind.RTMPS:
+                options |= tls_options()
         case Kind.LISTEN:
             form = "flv"
             options |= _QUICK | {"protocol_whitelist": "rtmp,tcp", "listen": "1"}
@@ -137,7 +139,7 @@ def open_container(
 
 _HINTS: Final = {
     Kind.RTMP: "check the address, and that the stream is running",
-    Kind.RTMPS: "check the address, and that the stream is running",
+    Kind.RTMPS: "check the address, its certificate, and that the stream is running",
     Kind.RTSP: "check the address, and that the camera is on",
     Kind.DEVICE: "check the name, and that no other program has the camera",
     Kind.LAVFI: "check the graph with: ffplay -f lavfi GRAPH",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import ssl
 from typing import Final
 
@@ -40,6 +41,15 @@ _WORDS: Final = {
 }
 
 
+# Where Debian, Fedora, SUSE, Alpine and macOS keep it.
+_CA_FILES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
 def words(error: BaseException) -> str:
     """Say in a few plain words what a libav or system error means; no address, no path."""
     if isinstance(error, av.error.ExitError):
@@ -58,6 +68,17 @@ def words(error: BaseException) -> str:
     if isinstance(error, FFmpegError | OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
     return type(error).__name__
+
+
+def tls_options() -> dict[str, str]:
+    """Return the options with which libav checks a server's certificate and its name.
+
+    It trusts nobody unless told whom, so where no list of authorities is found it refuses
+    every server.
+    """
+    named = ssl.get_default_verify_paths().cafile
+    found = next((path for path in (named, *_CA_FILES) if path and os.path.isfile(path)), None)
+    return {"tls_verify": "1"} | ({} if found is None else {"ca_file": found})
 
 
 LIBAV_ERRORS: Final = (FFmpegError, OSError)
