@@ -23,11 +23,13 @@ from safelight.core.stream import Stream
 from safelight.types import NS_PER_MS, NS_PER_S, Absent, Frame, Scores, Token
 
 CHANGING = (Engine, Stream, Held, Load, Flow, SoundHold, Sequential, Entry, Oracle, Seen, Chunk)
-COUNTED = words("released covered interrupted dropped _last_answer_ns _service_ns")
+COUNTED = words(
+    "_shown_ns shown_ns released covered interrupted dropped _last_answer_ns _service_ns"
+)
 TIMES = words("now_ns _now_ns due_ns deadline_ns asked_ns said_ns until_ns _last_out_now_ns")
 STREAM_TIMES = words(
-    """_last_out_pts_ns _run_from_ns run_from_ns _settled_to _silent_from _sound_ns
-    last_sound_ns start_ns end_ns _turn_pts_ns _last_pts_ns"""
+    """_last_out_pts_ns _shown_pts_ns shown_pts_ns _run_from_ns run_from_ns _settled_to
+    _silent_from _sound_ns last_sound_ns start_ns end_ns _turn_pts_ns _last_pts_ns"""
 )
 RECENT_NS = 200 * NS_PER_MS
 OLD_NS = 8 * NS_PER_S  # beyond any limit of the model
@@ -71,8 +73,10 @@ class Fingerprint:
     comes later starts at ``pts_ns`` or beyond, or on another clock.
     """
 
-    def __init__(self, now_ns: int, pts_ns: int) -> None:
+    def __init__(self, now_ns: int, pts_ns: int, shown_ns: int, *, live: bool) -> None:
         self._now_ns = now_ns
+        self._shown_ns = shown_ns
+        self._live = live
         self._pts_ns = pts_ns
         self._met: dict[int, int] = {}
 
@@ -101,9 +105,11 @@ class Fingerprint:
     def _attribute(self, name: str, value: Any) -> Any:
         recent = self._pts_ns - RECENT_NS
         match name:
-            case "_changes":
-                return tuple((self._pts(pts), self._now(at)) for pts, at in value)
-            case "changes" | "_faults":
+            case "_changes" | "changes":
+                # A viewer's time: a file's own, else the clock.
+                times = (self._now_ns - at if self._live else self._shown_ns - at for at in value)
+                return tuple(min(at, NS_PER_S) for at in times)
+            case "_faults":
                 return tuple(self._now(at) for at in value)
             case "_given_up":
                 return tuple((token, self._now(at)) for token, at in value.items())

@@ -106,6 +106,10 @@ class Oracle:
     run_from_ns: int = 0
     open: bool = False
     covers_content: bool = False
+    opens_after_content: bool = False
+    showing: bool | None = None
+    shown_ns: int = 0
+    shown_pts_ns: int | None = None
     changes: list[int] = field(default_factory=list)
     chunks: dict[int, Chunk] = field(default_factory=dict)
     out_clock: int = 0
@@ -278,7 +282,8 @@ class Oracle:
                 self.known[token] = seen
             case Emit(verdict):
                 self._emit(verdict)
-            case EmitCard(_, action):
+            case EmitCard(pts_ns, action):
+                self._shows(pts_ns, False)
                 assert action is not Action.RELEASE
                 assert not self.limits.patient
                 assert not self.held
@@ -336,8 +341,19 @@ class Oracle:
             for start, end, margin in self.audible:
                 early = f"sound {start}-{end} left before the cover at {frame.pts_ns}"
                 assert end <= frame.pts_ns - margin, early
+        self._shows(frame.pts_ns, verdict.action is Action.RELEASE)
         seen.void = seen.void or seen.said is None
         self.timeline.append((frame.pts_ns, verdict.action is Action.RELEASE))
+
+    def _shows(self, pts_ns: int, released: bool) -> None:
+        if self.shown_pts_ns is not None:
+            self.shown_ns += min(max(pts_ns - self.shown_pts_ns, 0), NS_PER_S)
+        self.shown_pts_ns = pts_ns
+        if self.showing is not None and self.showing is not released:
+            at = self.shown_ns if self.limits.patient else self.now_ns
+            self.changes = [t for t in self.changes if at - t < NS_PER_S] + [at]
+            assert len(self.changes) <= self.limits.changes_per_s, "flickers"
+        self.showing = released
 
     def _check_release(self, seen: Seen, verdict: Verdict) -> None:
         seq, limits = verdict.token.seq, self.limits
@@ -384,13 +400,13 @@ class Oracle:
         count = self.run_count + 1
         from_ns = self.run_from_ns if self.run_count else pts_ns
         last_ns = pts_ns
-        if not self.covers_content:
+        if not self.opens_after_content:
             for ahead in self.held.values():
                 if not ahead.clear or ahead.boundary:
                     break
                 count, last_ns = count + 1, ahead.frame.pts_ns
         limits = self.limits
-        span = limits.lift_span_ns if self.covers_content else limits.open_span_ns
+        span = limits.lift_span_ns if self.opens_after_content else limits.open_span_ns
         assert count >= limits.open_frames, f"opened after {count} clear frames"
         assert last_ns - from_ns >= span, f"opened after {last_ns - from_ns} ns"
 
@@ -401,14 +417,13 @@ class Oracle:
         assert note.state in TO[self.state], f"{self.state} -> {note.state}"
         if self.state is State.INTERRUPTED:
             assert self._may_resume, "left an interruption without a resume past its cool-down"
-        if note.state is not self.state and State.LIVE in (note.state, self.state):
-            at = note.pts_ns if self.limits.patient else self.now_ns
-            self.changes = [t for t in self.changes if abs(at - t) < NS_PER_S] + [at]
-            assert len(self.changes) <= self.limits.changes_per_s, "flickers"
-        if note.state is not State.LIVE:
-            self.covers_content = (
-                note.state is State.COVERED and note.reason is Reason.SEXUAL_CONTENT
-            )
+        # Content keeps a stream covered for a second whatever else happens, but for a resume.
+        if note.state is State.COVERED and note.reason is Reason.SEXUAL_CONTENT:
+            self.covers_content = True
+        elif note.state is State.LIVE:
+            self.opens_after_content, self.covers_content = self.covers_content, False
+        elif note.reason is Reason.USER_RESUME:
+            self.covers_content = False
         self.state = note.state
 
     def _mute(self, chunk: Chunk, spans: tuple[tuple[int, int], ...]) -> None:

@@ -60,7 +60,8 @@ POLICY = Policy("dialogue", "As protect", 0.5, 0.2, 0.3, 3000, 10000, False, 1.0
 PRIOR = Calibration(
     "uncalibrated prior", ((0, -2000), (200, -500), (500, 500), (800, 2000), (1000, 4000))
 )
-GATE = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE, ("A", "C"): CLOSE})
+# D is close to A, and yet not to what else is close to A.
+GATE = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE, ("A", "C"): CLOSE, ("A", "D"): CLOSE})
 VIEWS = Views((VIEW,), ("squares",))
 SECRET = b"sixteen bytes and more"
 OTHER = PictureFormat(32, 16)
@@ -104,7 +105,7 @@ EVIDENCE: list[Evidence] = [
     scores(0.0, views=("squares",)),
     Absent(AbsentReason.FAULT),
 ]
-NAMES = "AAABBCST"
+NAMES = "AAABBCDST"
 
 
 @dataclasses.dataclass
@@ -181,6 +182,14 @@ class Dialogue:
                 self.answer(0, scores(1.0 if name_of(seen) in "ST" else 0.0))
             self.tick(0)
 
+    def batch(self, names: str, wait: int, said: list[int], order: int) -> None:
+        """Pictures in a row, then a wait that nobody ticks away, then answers to what is open."""
+        for name in names:
+            self.picture(name, 33, 33, 0, wide=False, gap=None)
+        self.now_ms += wait
+        for index in said:
+            self.answer(order, EVIDENCE[index])
+
     def tick(self, later: int) -> None:
         if later == 0:
             wake = self.engine.wake_ns()
@@ -206,6 +215,12 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
     events = st.sampled_from(
         ["discontinuity", "bundle", "resume", "start", "judge", "judge", "end", "source", "sink"]
     )
+    batch = st.tuples(
+        st.text(alphabet="AABBCD", min_size=1, max_size=10),
+        st.sampled_from([0, 0, 0, 50, 130, 180, 230, 300]),
+        st.lists(st.sampled_from([0, 0, 0, 0, 0, 0, 3, 5]), max_size=8),
+        st.sampled_from([0, 0, 0, 1, 7]),
+    )
     kinds = [
         st.tuples(st.just("picture"), picture),
         st.tuples(st.just("answer"), st.tuples(which, st.sampled_from(EVIDENCE[:4]))),
@@ -217,6 +232,8 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
         st.tuples(st.just("sound"), sound),
         st.tuples(st.just("honest"), st.tuples(st.integers(1, 14), st.sampled_from("AAAAS"))),
         st.tuples(st.just("event"), st.tuples(events)),
+        st.tuples(st.just("batch"), batch),
+        st.tuples(st.just("batch"), batch),
     ]
     return st.one_of(*kinds)
 
@@ -240,6 +257,8 @@ def carry_out(talk: Dialogue, kind: str, args: tuple[object, ...]) -> None:
             talk.sound(skew, length)
         case "honest", (int(count), str(name)):
             talk.honest(count, name)
+        case "batch", (str(names), int(wait), list(said), int(order)):
+            talk.batch(names, wait, said, order)
         case "event", (str(name),):
             now = talk.now_ns
             events: dict[str, Event] = {
@@ -280,12 +299,10 @@ def finish(talk: Dialogue) -> None:
     assert talk.ledger.unjudged_released == 0
 
 
-@pytest.mark.parametrize("name", LIMITS)
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(step(), min_size=5, max_size=60), opened=st.booleans())
-def test_no_dialogue_breaks_a_promise(
-    name: str, steps: list[tuple[str, tuple[object, ...]]], *, opened: bool
-) -> None:
+Steps = list[tuple[str, tuple[object, ...]]]
+
+
+def talk_through(name: str, steps: Steps, *, opened: bool) -> None:
     talk = begin(LIMITS[name])
     if opened:
         talk.honest(14, "A")
@@ -294,6 +311,21 @@ def test_no_dialogue_breaks_a_promise(
         if talk.engine.stopped:
             return
     finish(talk)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(step(), min_size=5, max_size=60), opened=st.booleans())
+def test_no_dialogue_breaks_a_promise(name: str, steps: Steps, *, opened: bool) -> None:
+    talk_through(name, steps, opened=opened)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIMITS)
+@settings(deadline=None, max_examples=500, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(step(), min_size=15, max_size=150), opened=st.booleans())
+def test_no_long_dialogue_breaks_a_promise(name: str, steps: Steps, *, opened: bool) -> None:
+    talk_through(name, steps, opened=opened)
 
 
 # --- liveness -------------------------------------------------------------------------------
@@ -343,6 +375,19 @@ def test_a_file_with_anything_in_it_comes_out_in_order(names: str) -> None:
     first = names.find("S")
     if first >= 4:
         assert log.released[:first] == list(range(first)), "a benign frame before the first S"
+
+
+@settings(deadline=None, max_examples=60)
+@given(names=st.text(alphabet="AABBCS", max_size=50), said=st.lists(st.sampled_from(EVIDENCE)))
+def test_a_file_ends_whatever_its_judge_says(names: str, said: list[Evidence]) -> None:
+    """Ties that fail turn into questions: nothing waits for ever."""
+    limits = LIMITS["patient"]
+    engine = Engine(limits, POLICY, PRIOR, VIEWS, GATE, SECRET)
+    answers = iter([*said, *([scores(0.0)] * 1000)])
+    oracle = Oracle(limits, POLICY, VIEWS.every, GATE)
+    stream = Stream(engine, lambda _: next(answers), oracle=oracle)
+    log = stream.patient(arrivals(film(names)))
+    assert list(log.verdicts) == list(range(len(names)))
 
 
 @pytest.mark.parametrize("name", ["live", "call"])

@@ -114,7 +114,9 @@ class Node:
         return dataclasses.replace(self, engine=engine, oracle=oracle)
 
     def key(self) -> int:
-        state = Fingerprint(self.now_ns, self.pts_ms * NS_PER_MS)
+        live = not self.engine._limits.patient
+        pts_ns = self.pts_ms * NS_PER_MS
+        state = Fingerprint(self.now_ns, pts_ns, self.oracle.shown_ns, live=live)
         since_ns = min(self.now_ns - self.arrived_ns, 2 * STEP_MS * NS_PER_MS)
         mine = (self.seq, self.pictures, self.disturbances, since_ns)
         return hash((state.of(self.engine), state.of(self.oracle), mine))
@@ -301,13 +303,13 @@ SMALL = [
     ("live", State.COVERED, 1, 1),
 ]
 LARGE = [
-    ("live", State.PENDING, 2, 1),
     ("live", State.PENDING, 3, 0),
     ("live", State.LIVE, 3, 0),
     ("live", State.LIVE, 2, 1),
     ("live", State.COVERED, 3, 0),
     ("live", State.INTERRUPTED, 2, 1),
-    ("call", State.PENDING, 2, 1),
+    ("call", State.PENDING, 1, 1),
+    ("live", State.PENDING, 1, 1),
     ("call", State.LIVE, 3, 1),
     ("call", State.COVERED, 2, 1),
     ("call", State.INTERRUPTED, 2, 1),

@@ -321,6 +321,7 @@ class Engine:
             action = Action.INTERRUPT if self._stream.state is State.INTERRUPTED else Action.COVER
             # The sound is not told: it may reach as far as the pictures, not as far as this.
             self._out.append(EmitCard(last + quiet, action))
+            self._stream.shows(last + quiet, self._now_ns, released=False)
             self._last_out_pts_ns = last + quiet
             self._last_out_now_ns = self._now_ns
             self._stalled = True
@@ -355,6 +356,7 @@ class Engine:
             self._held.queue.popleft()
             self._out.append(Emit(verdict))
             released = verdict.action is Action.RELEASE
+            self._stream.shows(entry.frame.pts_ns, self._now_ns, released=released)
             self._sound.picture_left(entry.frame.pts_ns, released=released)
             self._last_out_pts_ns = entry.frame.pts_ns
             self._last_out_now_ns = self._now_ns

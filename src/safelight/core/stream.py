@@ -65,7 +65,10 @@ class Stream:
         self._sequential = self._new_sequential()
         self._run_from_ns = 0  # pts of the first of the clear frames in a row
         self._run_count = 0
-        self._changes: deque[tuple[int, int]] = deque(maxlen=16)  # (pts, time)
+        self._showing: bool | None = None  # whether what left last was released
+        self._shown_ns = 0  # a file's own time: its pts, whatever breaks they have
+        self._shown_pts_ns: int | None = None
+        self._changes: deque[int] = deque(maxlen=16)
         self.state = State.PENDING
         self.reason = Reason.STARTING
 
@@ -140,7 +143,7 @@ class Stream:
             count = self._run_count + ahead
         span = self._limits.lift_span_ns if self._covers_content else self._limits.open_span_ns
         enough = count >= self._limits.open_frames and last - self._run_from_ns >= span
-        if enough and self._may_change(pts_ns, now_ns):
+        if enough and self._may_change(now_ns):
             self._enter(State.LIVE, Reason.CLEAR, pts_ns, now_ns)
             return self._release(entry, result, now_ns)
         if more and may_wait:
@@ -152,15 +155,23 @@ class Stream:
     def _covers_content(self) -> bool:
         return self.state is State.COVERED and self.reason is Reason.SEXUAL_CONTENT
 
-    def _may_change(self, pts_ns: int, now_ns: int) -> bool:
-        # Opening now, and the cover that may follow at once, must both fit. A live stream's
-        # viewer sees time, whatever its pts do; a file's time is its pts.
-        live = not self._limits.patient
-        recent = sum(
-            1
-            for pts, at in self._changes
-            if abs(pts_ns - pts) < NS_PER_S or (live and now_ns - at < NS_PER_S)
-        )
+    def shows(self, pts_ns: int, now_ns: int, *, released: bool) -> None:
+        """Note what leaves: a viewer may see three changes a second and no more."""
+        last = self._shown_pts_ns
+        self._shown_ns += 0 if last is None else min(max(pts_ns - last, 0), NS_PER_S)
+        self._shown_pts_ns = pts_ns
+        if self._showing not in (None, released):
+            self._changes.append(self._viewer_ns(now_ns))
+        self._showing = released
+
+    def _viewer_ns(self, now_ns: int) -> int:
+        return self._shown_ns if self._limits.patient else now_ns
+
+    def _may_change(self, now_ns: int) -> bool:
+        if self._showing is not False:
+            return True  # nothing would change
+        # Opening now, and the cover that may follow at once, must both fit.
+        recent = sum(1 for at in self._changes if self._viewer_ns(now_ns) - at < NS_PER_S)
         return recent + 2 <= self._limits.changes_per_s
 
     def _verdict(self, entry: Entry, action: Action, reason: Reason, now_ns: int) -> Verdict:
@@ -197,8 +208,6 @@ class Stream:
         return True
 
     def _enter(self, state: State, reason: Reason, pts_ns: int, now_ns: int) -> None:
-        if self.state is not state and State.LIVE in (self.state, state):
-            self._changes.append((pts_ns, now_ns))
         self.state, self.reason = state, reason
         self._run_count = 0
         self._out.append(Record(StateChanged(state, reason, pts_ns, now_ns)))

@@ -115,9 +115,7 @@ def read_back(path: Path) -> Iterator[Shown]:
     try:
         with av.open(str(path)) as film:
             for frame in film.decode(video=0):
-                yield Shown(
-                    float(frame.time or 0.0), _luma(frame), _rgb(frame)
-                )
+                yield Shown(float(frame.time or 0.0), _luma(frame), _rgb(frame))
     except (FFmpegError, OSError, IndexError) as error:
         raise SourceError(f"{path} cannot be read back", "see whether it is whole") from error
 

@@ -10,14 +10,15 @@ have come back since; ``assert playbook`` compares all of it and shows the diffe
     assert playbook
 
 Commands are written in full, or as :func:`spell` spells them. A playbook that nobody
-asserted proves nothing, so it complains when it is thrown away.
+asserted proves nothing: have a fixture assert after each test that :func:`forgotten` returns
+none.
 """
 
 from __future__ import annotations
 
 import difflib
 from fractions import Fraction
-from typing import Self
+from typing import Final, Self
 
 from safelight.core.engine import Engine
 from safelight.testing.gates import name_of, symbol
@@ -46,7 +47,8 @@ from safelight.types import (
     Token,
 )
 
-MILLISECOND = Fraction(1, 1000)
+MILLISECOND: Final = Fraction(1, 1000)
+_UNASSERTED: Final[list[Playbook]] = []
 Note = StateChanged | FaultNoted | CoolDownStarted | ResumeRefused
 
 
@@ -120,6 +122,13 @@ def _tell(event: Event) -> str:
     return f"{type(event).__name__} at {at}"
 
 
+def forgotten() -> list[Playbook]:
+    """Return the playbooks that were written and never asserted since the last call."""
+    found = _UNASSERTED.copy()
+    _UNASSERTED.clear()
+    return found
+
+
 class Playbook:
     """One engine's dialogue. See the module's text."""
 
@@ -130,33 +139,54 @@ class Playbook:
             engine: what is tested; nobody else feeds it meanwhile.
             records: whether ``Record`` commands have to be written down too.
         """
-        self._engine = engine
+        self.engine = engine
+        self.commands: list[Command] = []
+        self.asked: dict[int, Token] = {}
+        self.open: list[int] = []  # what was asked about and not answered, oldest first
+        self.now_ns = 0
         self._records = records
         self._expected: list[str] = []
         self._actual: list[str] = []
-        self._asserted = True  # there is nothing to assert yet
-        self.commands: list[Command] = []
-        self.asked: dict[int, Token] = {}
 
     def __rshift__(self, event: Event) -> Self:
-        """Feed the engine an event."""
-        self._asserted = False
+        """Feed the engine an event; what it says has to be written down."""
+        self._owe()
         told = f">> {_tell(event)}"
         self._expected.append(told)
         self._actual.append(told)
-        for command in self._engine.handle(event):
-            self.commands.append(command)
-            if isinstance(command, Ask):
-                self.asked[command.token.seq] = command.token
+        for command in self.feed(event):
             if self._records or not isinstance(command, Record):
                 self._actual.append(f"<< {spell(command)}")
         return self
 
+    def feed(self, event: Event) -> list[Command]:
+        """Feed the engine an event off the record, to get it somewhere: nothing is compared."""
+        self.now_ns = max(self.now_ns, event.now_ns)
+        if isinstance(event, EvidenceReady) and event.token.seq in self.open:
+            self.open.remove(event.token.seq)
+        said = self.engine.handle(event)
+        self.commands += said
+        for command in said:
+            if isinstance(command, Ask):
+                self.asked[command.token.seq] = command.token
+                self.open.append(command.token.seq)
+        return said
+
     def __lshift__(self, expected: Command | str) -> Self:
         """Say which command comes next."""
+        self._owe()
         text = expected if isinstance(expected, str) else spell(expected)
         self._expected.append(f"<< {text}")
         return self
+
+    def _owe(self) -> None:
+        if self not in _UNASSERTED:
+            _UNASSERTED.append(self)
+
+    @property
+    def told(self) -> list[str]:
+        """What the engine said so far, spelt; looking at it does not assert the playbook."""
+        return [spell(command) for command in self.commands]
 
     def answer(self, seq: int, evidence: Evidence, *, now_ns: int) -> EvidenceReady:
         """Return the answer to the last question about frame ``seq``.
@@ -172,12 +202,9 @@ class Playbook:
         Raises:
             AssertionError: the dialogue went another way; the text is the difference.
         """
-        self._asserted = True
+        if self in _UNASSERTED:
+            _UNASSERTED.remove(self)
         if self._expected == self._actual:
             return True
         diff = "\n".join(difflib.ndiff(self._expected, self._actual))
         raise AssertionError(f"the dialogue went another way (- expected, + happened):\n{diff}")
-
-    def __del__(self) -> None:
-        if not getattr(self, "_asserted", True):
-            raise RuntimeError("a playbook was never asserted: write `assert playbook`")
