@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import time
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
+from safelight import feed as feeding
 from safelight.errors import SourceLostError
-from safelight.feed import Arrived, Ended, Feed
+from safelight.feed import Arrived, Ended, Feed, Lost
 from safelight.media.interface import SourceInfo
 from safelight.testing.fakes import FakeSource
-from safelight.types import Frame, Picture, PictureFormat, Sound
+from safelight.types import Frame, Gap, Picture, PictureFormat, Sound
 
 FORM = PictureFormat(16, 16)
 
@@ -86,6 +89,26 @@ def test_a_stream_at_its_edge_loses_nothing() -> None:
     feed, got = run(FakeSource(info, frames(6), pace=lambda _: time.sleep(1 / 30)), info)
     assert seqs(got) == list(range(6))
     assert feed.skipped == 0
+
+
+def test_a_break_before_a_dropped_picture_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A publisher that came back must start closed, even if its first picture was dropped."""
+    monkeypatch.setattr(feeding, "LIVE_BACKLOG", 3)
+    info = SourceInfo(True, FORM, 30.0)
+    shown = frames(12)
+    shown[6] = dataclasses.replace(shown[6], gap=Gap.SOURCE)
+    inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+    Feed(FakeSource(info, shown, pace=lambda _: time.sleep(0.03)), inbox, info).start()
+    time.sleep(0.3)  # nobody takes what comes: from the fourth on it is dropped
+    got: list[object] = []
+    while not got or not isinstance(got[-1], Ended):
+        got.append(inbox.get(timeout=2.0))
+    arrived = [item.frame for item in got if isinstance(item, Arrived)]
+    assert any(isinstance(item, Lost) for item in got)
+    assert [frame.gap for frame in arrived if frame.gap is not None] == [Gap.SOURCE]
+    assert arrived[-1].seq > 6
 
 
 def test_a_file_is_read_only_as_far_as_allowed() -> None:

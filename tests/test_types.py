@@ -97,3 +97,6 @@ def test_a_safe_frame_is_not_made_of_another() -> None:
         copy.deepcopy(safe)
     with pytest.raises(NotMintedError):
         pickle.dumps(safe)
+    bare = object.__new__(SafeFrame)
+    with pytest.raises(NotMintedError):
+        bare.__setstate__([0, Fraction(1), picture, None, True])

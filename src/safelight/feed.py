@@ -6,6 +6,7 @@ it waits for its judge.
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Final
 
 from safelight.errors import EndOfStream, SafelightError, SourceLostError
 from safelight.media.interface import Source, SourceInfo
-from safelight.types import Frame, Picture
+from safelight.types import Frame, Gap, Picture
 
 USUAL_STEP_S: Final = 1 / 30  # between pictures, where a source does not say
 MOST_BACKLOG_S: Final = 2.0  # a source that never waits is taken as it comes
@@ -48,6 +49,7 @@ class Feed:
         self._inbox = inbox
         self._live = info.live
         self._step_s = 1.0 / info.frame_rate if info.frame_rate > 0.0 else USUAL_STEP_S
+        self._gap: Gap | None = None
         self.skipped = 0
         self._credit = threading.Semaphore(0)
         self._stop = threading.Event()
@@ -117,5 +119,10 @@ class Feed:
         if self._live and self._inbox.qsize() >= LIVE_BACKLOG:
             if isinstance(frame.content, Picture):
                 self._inbox.put(Lost())
+                self._gap = frame.gap or self._gap
             return
+        if self._gap is not None and isinstance(frame.content, Picture):
+            # The flow broke before a picture that was dropped: so it did before this one.
+            frame = dataclasses.replace(frame, gap=frame.gap or self._gap)
+            self._gap = None
         self._inbox.put(Arrived(frame))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -459,6 +459,12 @@ class SafeFrame:
     def __reduce__(self) -> str:
         raise NotMintedError("SafeFrame", "core/release.py")
 
+    def __getstate__(self) -> NoReturn:
+        raise NotMintedError("SafeFrame", "core/release.py")
+
+    def __setstate__(self, _: object) -> NoReturn:
+        raise NotMintedError("SafeFrame", "core/release.py")
+
     @property
     def pts_ns(self) -> int:
         """Presentation time in nanoseconds of stream time, rounded down."""
@@ -532,6 +538,12 @@ class VerifiedBundle:
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
 
     def __reduce__(self) -> str:
+        raise NotMintedError("VerifiedBundle", "bundle/trust.py")
+
+    def __getstate__(self) -> NoReturn:
+        raise NotMintedError("VerifiedBundle", "bundle/trust.py")
+
+    def __setstate__(self, _: object) -> NoReturn:
         raise NotMintedError("VerifiedBundle", "bundle/trust.py")
 
     @property
