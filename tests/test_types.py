@@ -74,6 +74,15 @@ def test_sound_is_float32_by_channel() -> None:
         Sound(0, np.zeros((1, 4), np.float32))
 
 
+@pytest.mark.parametrize(
+    ("pts", "base"),
+    [(1 << 63, Fraction(1)), (-(1 << 63), Fraction(1)), (0, Fraction(0)), (0, Fraction(1 << 32))],
+)
+def test_a_time_that_no_container_can_hold_is_refused(pts: int, base: Fraction) -> None:
+    with pytest.raises(ValueError, match="time stamp"):
+        Frame(0, pts, base, 0, Sound(8000, np.zeros((1, 1), np.float32)))
+
+
 def test_pts_is_exact_in_nanoseconds() -> None:
     frame = Frame(0, 1001, Fraction(1, 30_000), 0, Sound(8000, np.zeros((1, 1), np.float32)))
     assert frame.pts_ns == 33_366_666

@@ -121,6 +121,10 @@ class Frame:
     content: Picture | Sound
     gap: Gap | None = None
 
+    def __post_init__(self) -> None:
+        if abs(self.pts) >= 1 << 63 or not 0 < self.time_base < 1 << 32:
+            raise ValueError("a time stamp that no container can hold")
+
     @property
     def pts_ns(self) -> int:
         """Presentation time in nanoseconds of stream time, rounded down."""

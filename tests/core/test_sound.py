@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from safelight.core.limits import Limits
 from safelight.core.sound import SoundHold
@@ -72,6 +74,23 @@ def test_a_cover_is_silent_from_a_codec_frame_before_to_one_after() -> None:
     ear.picture(200)
     ear.chunk(0, 180)
     assert ear.settle() == [[(30, 130)]]
+
+
+@pytest.mark.parametrize("start", [0, -(1 << 60), (1 << 62) // NS_PER_MS, (1 << 62) - 200])
+def test_a_cover_is_silent_however_far_the_time_stamps_are(start: int) -> None:
+    """Time stamps beyond 146 years once ran past what stood for "ever", and were heard."""
+    ear = Ear()
+    ear.picture(start, released=False)
+    for at in (start, start + 40, start + 80):
+        ear.chunk(at, 40)
+    ear.picture(start + 100, released=False)
+    said = [*ear.hold.settle(0), *ear.hold.settle(0, ended=True)]
+    spans = [span for mute in said if isinstance(mute, Mute) for span in mute.spans]
+    edges = [(start + step) * NS_PER_MS for step in (0, 40, 80, 120)]
+    # Whole, without a hole: what is not in a span is heard.
+    assert spans[0][0] == edges[0]
+    assert spans[-1][1] == edges[-1]
+    assert all(left[1] >= right[0] for left, right in itertools.pairwise(spans))
 
 
 def test_the_margin_holds_for_sound_that_was_not_there_yet() -> None:

@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 from safelight.core.limits import Limits
 from safelight.types import NS_PER_S, Command, Drop, Frame, Mute, Reason, Sound, Token
 
-_EVER: Final = 1 << 62  # beyond any pts: int64 nanoseconds are 292 years
+# Beyond any stream time: Frame bounds pts to 63 bits and a time base to 32 bits of seconds,
+# which in nanoseconds stays below 2 ** 126.
+_EVER: Final = 1 << 200
 _MOST_SPANS: Final = 256
 
 
