@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from safelight import backlog
 from safelight.errors import EndOfStream, SafelightError, SourceLostError
 from safelight.media.interface import Source, SourceInfo
 from safelight.types import Frame, Gap, Picture
@@ -49,6 +50,7 @@ class Feed:
         self._inbox = inbox
         self._live = info.live
         self._step_s = 1.0 / info.frame_rate if info.frame_rate > 0.0 else USUAL_STEP_S
+        self._backlog = backlog.depth(info.format, LIVE_BACKLOG)
         self._gap: Gap | None = None
         self.skipped = 0
         self._credit = threading.Semaphore(0)
@@ -116,7 +118,7 @@ class Feed:
             newest, waited_s = frame, 0.0
 
     def _pass_on(self, frame: Frame) -> None:
-        if self._live and self._inbox.qsize() >= LIVE_BACKLOG:
+        if self._live and self._inbox.qsize() >= self._backlog:
             if isinstance(frame.content, Picture):
                 self._inbox.put(Lost())
                 self._gap = frame.gap or self._gap

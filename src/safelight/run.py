@@ -122,7 +122,7 @@ class Run:
             parts.sink,
             ledger,
             tally,
-            live=info.live,
+            info=info,
             failed=inbox.put,
             leaked=lambda: inbox.put(FaultKind.ENGINE),
         )

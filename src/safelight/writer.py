@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from safelight import backlog
 from safelight.core.ledger import Ledger
 from safelight.errors import SafelightError, SinkLostError
-from safelight.media.interface import Sink
+from safelight.media.interface import Sink, SourceInfo
 from safelight.report import Tally
 from safelight.types import Picture, SafeFrame
 
@@ -38,14 +39,16 @@ class Writer:
         ledger: Ledger,
         tally: Tally,
         *,
-        live: bool,
+        info: SourceInfo,
         failed: Callable[[SafelightError], None],
         leaked: Callable[[], None],
     ) -> None:
         self._sink = sink
         self._ledger = ledger
         self._tally = tally
-        self._live = live
+        self._live = info.live
+        most = LIVE_BACKLOG if info.live else FILE_BACKLOG
+        self._backlog = backlog.depth(info.format, most)
         self._failed = failed
         self._leaked = leaked
         self._queue: queue.Queue[_Leaving | None] = queue.Queue()
@@ -56,11 +59,11 @@ class Writer:
     @property
     def full(self) -> bool:
         """Whether a patient guard should wait before it decides more."""
-        return self._queue.qsize() >= FILE_BACKLOG
+        return self._queue.qsize() >= self._backlog
 
     def put(self, safe: SafeFrame, arrived_ns: int) -> bool:
         """Pass a frame on; False when it was dropped because the sink is too slow."""
-        if self._broken or (self._live and self._queue.qsize() >= LIVE_BACKLOG):
+        if self._broken or (self._live and self._queue.qsize() >= self._backlog):
             return False
         self._queue.put(_Leaving(safe, arrived_ns))
         return True

@@ -103,7 +103,7 @@ class Engine:
         held = self._held
         return (
             self._ended is None
-            and len(held.queue) < self._limits.backlog
+            and not self._full(self._limits.backlog)
             and len(held.outstanding) < self._limits.ahead
         )
 
@@ -206,7 +206,18 @@ class Engine:
     def _too_many(self) -> bool:
         # A shell that floods the engine must not fill the memory; a patient one looks at
         # wants_frame, a live one is slower than its source.
-        return not self._limits.patient and len(self._held.queue) >= 4 * self._limits.backlog
+        return not self._limits.patient and self._full(4 * self._limits.backlog)
+
+    def _full(self, most: int) -> bool:
+        """Whether so many pictures are held, or so much, that no more may come."""
+        queue = self._held.queue
+        if len(queue) <= self._limits.bracket_frames + 1:
+            return len(queue) >= most  # a bracket has to fit, whatever the size
+        form = queue[0].picture.format
+        return (
+            len(queue) >= most
+            or len(queue) * form.width * form.height * 3 // 2 >= self._limits.held_bytes
+        )
 
     def _audio(self, event: AudioArrived) -> None:
         frame = event.frame
@@ -344,7 +355,7 @@ class Engine:
                 result = Result(Action.COVER, Reason.NO_VERDICT, None, (), None)
             if result is None or (not self._limits.patient and self._now_ns < entry.due_ns):
                 break
-            full = self._limits.patient and len(self._held.queue) >= self._limits.backlog
+            full = self._limits.patient and self._full(self._limits.backlog)
             verdict = self._stream.walk(
                 entry, result, self._held, self._now_ns, may_wait=not (late or full)
             )

@@ -55,6 +55,7 @@ class Limits:
     stall_ns: int = 2 * NS_PER_S
     card_every_ns: int = NS_PER_S
     backlog: int = 32
+    held_bytes: int = 512 * 1024 * 1024
     ahead: int = 1
     service_guess_ns: int = 40 * NS_PER_MS
 
