@@ -58,7 +58,26 @@ def test_deleting_it_is_allowed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '"x"', '{"level": "NaN", "until": 1}', '{"level": 1}', "\x00"]
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '"x"',
+        '{"level": "NaN", "until": 1}',
+        '{"level": 1}',
+        "\x00",
+        '{"level": 1e999, "until": 1}',
+        '{"level": 1, "until": 1e999}',
+        '{"level": 1, "until": ' + "9" * 400 + "}",
+        '{"level": ' + "9" * 5000 + ', "until": 1}',
+        '{"level": 99, "until": 1}',
+        '{"level": -1, "until": 1}',
+        "[" * 4000,
+        "[" * 100_000,
+        '{"level": 0, "until": 1}' + " " * 5000,
+    ],
+    ids=lambda text: text[:32],
 )
 def test_a_damaged_file_loosens_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(text)

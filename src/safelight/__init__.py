@@ -2,25 +2,51 @@
 
 The public API. ``open`` guards a source and returns a running ``Session``; the rest are the
 nouns that a host app meets. Everything else may change.
+
+Nothing heavy is loaded before it is used, so that a program can be asked to stop, and does,
+from its first moment on.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from safelight.bundle.trust import default_folder, describe, stand_in_folder
-from safelight.cooldown import default_folder as state_folder
-from safelight.errors import SafelightError
-from safelight.events import StreamEvent
-from safelight.media.address import redact
-from safelight.opening import cool_down, open, verify_bundle, verify_policy
-from safelight.policies import names as policy_names
-from safelight.policies import text as policy_text
-from safelight.report import Report
-from safelight.session import Session
-from safelight.types import CardText, Direction, Reason, State
+if TYPE_CHECKING:
+    from safelight.public import (
+        CardText,
+        Direction,
+        Reason,
+        Report,
+        SafelightError,
+        Session,
+        State,
+        StreamEvent,
+        __version__,
+        cool_down,
+        default_folder,
+        describe,
+        open,
+        policy_names,
+        policy_text,
+        redact,
+        stand_in_folder,
+        state_folder,
+        verify_bundle,
+        verify_policy,
+    )
+else:
+    # Hidden from type checkers, which would take any name at all for one of ours.
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from safelight import public  # noqa: PLC0415
 
-__version__ = version("safelight")
+        globals().update({offered: getattr(public, offered) for offered in __all__})
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "CardText",

@@ -1,6 +1,6 @@
 """``python -m safelight`` is the command line."""
 
-from safelight.cli.main import main
+from safelight.cli.entry import main
 
 if __name__ == "__main__":
     main()

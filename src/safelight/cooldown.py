@@ -19,6 +19,7 @@ from safelight.types import NS_PER_S
 
 FORGET_AFTER_S: Final = 24 * 3600
 NAME: Final = "cool-down.json"
+_MAX_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,22 @@ class CoolDownFile:
         a wait: it may have been damaged, and damage must not loosen anything.
         """
         try:
-            kept = json.loads(self._path.read_text("utf-8"))
+            with self._path.open("rb") as file:
+                text = file.read(_MAX_BYTES + 1)
+            if len(text) > _MAX_BYTES:
+                raise ValueError("more than was ever written")
+            kept = json.loads(text.decode("utf-8"))
             level, until = int(kept["level"]), float(kept["until"])
             if not math.isfinite(until):
                 raise ValueError("a time that is none")
+            if not 0 <= level <= 4:
+                raise ValueError("a level that is none")
         except FileNotFoundError:
             return Kept()
-        except (OSError, ValueError, KeyError, TypeError):
+        # OverflowError: 1e999, or 400 digits. RecursionError: lists in lists in ...
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept(level=1)
-        if not 0 < level <= 4 or now - until > FORGET_AFTER_S:
+        if level == 0 or now - until > FORGET_AFTER_S:
             self._path.unlink(missing_ok=True)
             return Kept()
         # A clock set back must not lock anybody out for longer than the longest wait.

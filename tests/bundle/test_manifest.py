@@ -96,12 +96,15 @@ def test_no_field_has_a_default(field: str) -> None:
         ("calibration/status", "calibrated"),
         ("calibration/points", []),
         ("calibration/points", [[0, 0]]),
-        ("calibration/points", [[1, 0], [1000, 1]]),
-        ("calibration/points", [[0, 0], [999, 1]]),
-        ("calibration/points", [[0, 0], [500, -1], [1000, 1]]),
-        ("calibration/points", [[0, 0], [500, 1], [500, 2], [1000, 3]]),
-        ("calibration/points", [[0, 0], [1000, 0.5]]),
+        ("calibration/points", [[1, 0], [1000, 2000]]),
+        ("calibration/points", [[0, 0], [999, 2000]]),
+        ("calibration/points", [[0, 0], [500, -1], [1000, 2000]]),
+        ("calibration/points", [[0, 0], [500, 1], [500, 2], [1000, 2000]]),
+        ("calibration/points", [[0, 0], [1000, 2000.5]]),
+        ("calibration/points", [[0, -2000], [1000, 0]]),
+        ("calibration/points", [[0, -2000], [500, 0], [1000, 999]]),
         ("thresholds/age_from", 1.5),
+        ("thresholds/age_from", 0.21),
         ("thresholds/age_from", None),
         ("judge_until", "soon"),
         ("self_tests", DEFAULT["self_tests"][:1] * 2),
@@ -120,6 +123,13 @@ def test_no_field_has_a_default(field: str) -> None:
 def test_what_cannot_be_meant_is_refused(path: str, value: object) -> None:
     with pytest.raises(ValidationError):
         Manifest.model_validate_json(changed(put(path, value)))
+
+
+def test_the_least_that_can_add_up_is_accepted() -> None:
+    """So that what is refused above is refused for what it names."""
+    change = put("calibration/points", [[0, -2000], [500, 0], [1000, 1000]])
+    Manifest.model_validate_json(changed(change))
+    Manifest.model_validate_json(changed(put("thresholds/age_from", 0.2)))
 
 
 def test_nan_is_no_limit() -> None:

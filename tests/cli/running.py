@@ -41,14 +41,16 @@ def run(
 
 
 @contextlib.contextmanager
-def started(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+def started(
+    *arguments: str, cwd: Path, stdout: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
     """Start it, and make sure that it does not outlive the test."""
     process = subprocess.Popen(
         [*PROGRAM, *arguments],
         cwd=cwd,
         env=environment(cwd),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )

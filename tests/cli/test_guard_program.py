@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -75,7 +77,7 @@ def test_a_signal_ends_it_cleanly_and_what_left_stays_playable(
     ) as guard:
         events = tmp_path / "events"
         until(lambda: events.exists() and '"live"' in events.read_text())
-        until((tmp_path / "out.mp4.part").exists)
+        until(lambda: any(tmp_path.glob("*out.mp4*.part")))
         guard.send_signal(number)
         _, err = guard.communicate(timeout=60)
         assert guard.returncode == 0, err
@@ -89,7 +91,7 @@ def test_a_signal_ends_it_cleanly_and_what_left_stays_playable(
 def test_a_signal_before_anything_left_is_status_0_and_leaves_nothing(tmp_path: Path) -> None:
     with started("guard", LIVE, "out.mp4", "--report", "report.json", cwd=tmp_path) as guard:
         # The report's place is tried first, so the signal handlers are there by now.
-        until((tmp_path / "report.json.part").exists)
+        until(lambda: any(tmp_path.glob("report.json.*.part")))
         guard.send_signal(signal.SIGTERM)
         out, err = guard.communicate(timeout=60)
         assert (guard.returncode, out) == (0, ""), err
@@ -114,11 +116,41 @@ def test_a_listener_that_nobody_publishes_to_can_be_ended(tmp_path: Path) -> Non
 
 def test_settings_of_the_folder_are_said_and_a_flag_counts_before_them(tmp_path: Path) -> None:
     film(tmp_path / "in.mp4")
-    (tmp_path / "safelight.toml").write_text('report = "written.json"\nregion = "XX"\n')
+    (tmp_path / "safelight.toml").write_text('hold-ms = 100\nregion = "XX"\n')
     done = run("guard", "in.mp4", "null:", "--region", "GB", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "from safelight.toml: region, report" in done.stderr
-    assert (tmp_path / "written.json").exists()
+    assert "from safelight.toml: hold-ms, region" in done.stderr
+
+
+def test_settings_of_the_folder_empty_no_file(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "safelight.toml").write_text('events = "victim"\n')
+    done = run("guard", "in.mp4", "null:", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(lines(done.stderr)) == 1
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_a_stuck_events_reader_cannot_keep_the_guard_alive(tmp_path: Path) -> None:
+    """Its reader is there and reads nothing: a signal still ends it, and it says what is lost."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    with started(
+        "guard", LIVE, "out.mp4", "--events", "-", "--quiet", cwd=tmp_path, stdout=writing
+    ) as guard:
+        os.close(writing)
+        until(lambda: any(tmp_path.glob("*out.mp4*.part")))
+        guard.send_signal(signal.SIGINT)
+        _, err = guard.communicate(timeout=60)
+    os.close(reading)
+    assert guard.returncode == 4
+    assert len(lines(err)) == 1
+    assert err.startswith("safelight: not every event could be written")
 
 
 def test_an_events_reader_that_goes_away_does_not_stop_the_guard(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
+from tests.cli.running import until
 
 from safelight import Reason, Report, State, StreamEvent
 from safelight.cli.event_line import EventLine
+from safelight.cli.event_writer import BACKLOG, EventWriter
 from safelight.cli.outputs import Outputs
 from safelight.errors import LostError, UsageError
 from safelight.report import BundlePart, Head, PolicyPart, Tally, assemble
@@ -79,6 +83,93 @@ def test_neither_overwrites_the_source_or_the_sink(which: str, tmp_path: Path) -
     assert source.read_text() == "film"
 
 
+@pytest.mark.parametrize("which", ["report", "events"])
+def test_neither_overwrites_what_judges(which: str, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    manifest = bundle / "manifest.json"
+    manifest.write_text("what judges")
+    hard = tmp_path / "hard"
+    os.link(manifest, hard)
+    for place, taken in ((manifest, bundle), (bundle / "new", bundle), (hard, manifest)):
+        paths = (str(place), None) if which == "report" else (None, str(place))
+        with pytest.raises(UsageError, match="another file"), Outputs(*paths, taken=[str(taken)]):
+            pass
+    assert manifest.read_text() == "what judges"
+    assert not (bundle / "new").exists()
+
+
+def test_events_into_a_name_that_became_the_source_leave_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names were compared, then one was changed: what was opened is compared again."""
+    source = tmp_path / "in.mp4"
+    source.write_text("film")
+    monkeypatch.setattr(Outputs, "_refuse_taken", lambda *_: None)
+    with (
+        pytest.raises(UsageError, match="another file"),
+        Outputs(None, str(source), taken=[str(source)]),
+    ):
+        pass
+    assert source.read_text() == "film"
+
+
+def test_a_report_destroys_no_file_that_has_a_name_like_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "report.json.part"
+    source.write_text("film")
+    with Outputs(str(tmp_path / "report.json"), None, taken=[str(source)]) as outputs:
+        outputs.report(report())
+    assert source.read_text() == "film"
+    assert {p.name for p in tmp_path.iterdir()} == {"report.json", "report.json.part"}
+
+
+def test_a_reader_that_stopped_reading_holds_nobody_up() -> None:
+    """Neither the lines, nor the end: else a guard could not be ended."""
+    reading, writing = os.pipe()
+    writer = EventWriter(writing)
+    done = threading.Event()
+
+    def use() -> None:
+        for _ in range(BACKLOG + 100):
+            writer.put("x" * 1000 + "\n")
+        writer.finish()
+        done.set()
+
+    threading.Thread(target=use, daemon=True).start()
+    ended = done.wait(30)
+    os.close(reading)  # lets the writing thread go, whatever was found
+    assert ended
+    assert writer.broken == "nobody reads them"
+
+
+def test_what_a_slow_reader_gets_has_no_gaps() -> None:
+    reading, writing = os.pipe()
+    writer = EventWriter(writing)
+    for index in range(BACKLOG):
+        writer.put(f"{index} {'x' * 200}\n")
+    got = b""
+    while got.count(b"\n") < BACKLOG:
+        got += os.read(reading, 4096)
+    assert writer.finish()
+    assert writer.broken is None
+    assert [int(line.split()[0]) for line in got.splitlines()] == list(range(BACKLOG))
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_report_does_not_replace_a_device_or_a_pipe(tmp_path: Path) -> None:
+    """As root, renaming a report over /dev/null would take it from everybody."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with (
+            pytest.raises(UsageError, match="ordinary file"),
+            Outputs(str(path), None, taken=()),
+        ):
+            pass
+    assert (tmp_path / "pipe").is_fifo()
+    assert Path("/dev/null").is_char_device()
+
+
 def test_one_file_cannot_be_both(tmp_path: Path) -> None:
     path = str(tmp_path / "x")
     with pytest.raises(UsageError, match="same file"), Outputs(path, path, taken=()):
@@ -90,6 +181,7 @@ def test_events_are_lines_as_they_come(tmp_path: Path) -> None:
     with Outputs(None, str(path), taken=()) as outputs:
         outputs.event(EVENT)
         outputs.event(EVENT)
+        until(lambda: path.read_text().count("\n") == 2)
         written = [EventLine.model_validate_json(line) for line in path.read_text().splitlines()]
         outputs.check()
     assert [line.state for line in written] == ["covered", "covered"]
@@ -111,7 +203,7 @@ def test_a_report_that_cannot_be_written_at_the_end_is_said(
     folder = tmp_path / "folder"
     folder.mkdir()
     with Outputs(str(folder / "report.json"), None, taken=()) as outputs:
-        (folder / "report.json.part").unlink()
+        next(folder.glob("report.json.*.part")).unlink()
         folder.rmdir()
         with pytest.raises(LostError, match="report"):
             outputs.report(report())

@@ -42,7 +42,11 @@ def test_it_is_read_from_the_current_folder(
         ("direction = 'sideways'", "direction"),
         ("[guard]\npolicy = 'protect'", "unknown key 'guard'"),
         ("policy = ", "not TOML"),
+        ("hold-ms = " + "9" * 5000, "not TOML"),
+        ("policy = " + "[" * 5000, "not TOML"),
+        ("# " + "x" * 100_000, "longer than"),
     ],
+    ids=lambda text: text[:32],
 )
 def test_what_is_not_understood_is_refused(text: str, says: str, tmp_path: Path) -> None:
     file = tmp_path / "safelight.toml"
@@ -57,3 +61,18 @@ def test_a_file_that_lies_about_cannot_choose_a_stand_in(tmp_path: Path) -> None
     file.write_text("test-bundle = true\n")
     with pytest.raises(UsageError, match="--test-bundle"):
         settings.read(file)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["events = '../victim'", "report = 'r'", "state = 's'", "bundle = 'b'", "policy = './p.toml'"],
+)
+def test_a_file_that_nobody_named_chooses_no_files(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have come with a folder from elsewhere: it could empty any file, or judge."""
+    monkeypatch.chdir(tmp_path)
+    Path("safelight.toml").write_text(line + "\n")
+    with pytest.raises(UsageError, match="--config"):
+        settings.read(None)
+    assert settings.read(Path("safelight.toml"))[0].names() == [line.partition(" ")[0]]

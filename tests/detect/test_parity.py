@@ -29,9 +29,9 @@ pytestmark = pytest.mark.slow
 Pixels = NDArray[np.uint8]
 Sampled = list[tuple[Picture, Pixels]]
 
-# Ours averages areas of the I420 planes, then softens; theirs runs a triangle filter over
+# Ours averages areas of the clipped RGB, then softens; theirs runs a triangle filter over
 # full-size RGB with rounding between its passes. On the clips the largest difference was
-# 0.025 (scores up to 0.22); in log-odds 0.29, and -0.04 on average. A wrong channel order or
+# 0.027 (scores up to 0.22); in log-odds 0.16, and -0.03 on average. A wrong channel order or
 # crop shows as far more (see the test below that makes one).
 SCORE_TOLERANCE = 0.05
 LOG_ODDS_TOLERANCE = 0.6
@@ -61,7 +61,9 @@ def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def differences(
     ours: SexualContent, theirs: NSFWClassifier, pairs: Sampled
 ) -> tuple[float, float, float]:
-    mine = np.array([ours.rows([views.render(p, "reference")])[0, 1] for p, _ in pairs], float)
+    mine = np.array(
+        [ours.rows([views.render(views.shown(p), "reference")])[0, 1] for p, _ in pairs], float
+    )
     other = np.array([theirs.classify(pixels).nsfw for _, pixels in pairs], float)
     odds = log_odds(mine) - log_odds(other)
     return float(np.abs(mine - other).max()), float(np.abs(odds).max()), float(odds.mean())
@@ -113,7 +115,8 @@ def test_the_same_224_input_gets_the_same_score(
 
 def test_views_in_one_batch_score_as_they_do_alone(ours: SexualContent, sampled: Sampled) -> None:
     for picture, _ in sampled[::8]:
-        shown = [views.render(picture, kind) for kind in ("reference", "whole", "left_square")]
+        pixels = views.shown(picture)
+        shown = [views.render(pixels, kind) for kind in ("reference", "whole", "left_square")]
         together = ours.rows(shown)
         alone = np.concatenate([ours.rows([view]) for view in shown])
         assert np.abs(together - alone).max() <= 1e-5
@@ -125,8 +128,9 @@ def test_the_tolerance_would_show_a_mistake(
 ) -> None:
     worst = 0.0
     for picture, pixels in sampled:
-        view = views.render(picture, "reference")
-        wrong = view[..., ::-1] if mistake == "channels" else views.render(picture, "whole")
+        shown = views.shown(picture)
+        view = views.render(shown, "reference")
+        wrong = view[..., ::-1] if mistake == "channels" else views.render(shown, "whole")
         other = np.array([theirs.classify(pixels).nsfw, ours.rows([wrong])[0, 1]], float)
         worst = max(worst, abs(float(np.subtract(*log_odds(other)))))
     assert worst > LOG_ODDS_TOLERANCE
@@ -142,7 +146,7 @@ def test_age_agrees_face_by_face(age: Age, sampled: Sampled) -> None:
     finder = FaceFinder()
     seen, worst, under = 0, 0.0, 0
     for picture, _ in sampled:
-        pixels = views.rgb(picture, MAX_SIDE)
+        pixels = views.fit(views.shown(picture), MAX_SIDE)
         boxes = finder.find(pixels)
         if not boxes:
             assert age.rows(pixels) is None

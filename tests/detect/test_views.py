@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -24,10 +26,18 @@ def noise(width: int, height: int, seed: int = 1) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
 
 
+def see(picture: Picture, kind: str) -> Pixels:
+    return views.render(views.shown(picture), kind)
+
+
+def fit(picture: Picture, max_side: int) -> Pixels:
+    return views.fit(views.shown(picture), max_side)
+
+
 @pytest.mark.parametrize("kind", SQUARES)
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_views_of_any_size_are_224_rgb(kind: str, width: int, height: int) -> None:
-    view = views.render(grey(noise(width, height)), kind)
+    view = see(grey(noise(width, height)), kind)
     assert view.shape == (224, 224, 3)
     assert view.dtype == np.uint8
     assert view.flags["C_CONTIGUOUS"]
@@ -35,10 +45,10 @@ def test_views_of_any_size_are_224_rgb(kind: str, width: int, height: int) -> No
 
 def test_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(ValueError, match="nearest"):
-        views.render(grey(noise(64, 64)), "nearest")
+        see(grey(noise(64, 64)), "nearest")
 
 
-def area_by_hand(plane: Pixels, width: int, height: int) -> NDArray[np.float64]:
+def area_by_hand(plane: NDArray[Any], width: int, height: int) -> NDArray[np.float64]:
     def weights(source: int, target: int) -> NDArray[np.float64]:
         edges = np.linspace(0, source, target + 1)
         cells = np.arange(source)
@@ -87,7 +97,7 @@ def test_a_picture_hidden_from_strided_sampling_is_seen(kind: str, width: int, h
     if width > 2 * 224 and (height > 224 or "square" not in kind):
         luma[:, :: width // 224] = 255
     share = luma.mean()
-    seen = views.render(grey(luma), kind)
+    seen = see(grey(luma), kind)
     assert abs(float(seen.mean()) - share) <= 20
     assert seen.max() < 200
 
@@ -97,12 +107,12 @@ def test_every_pixel_of_the_frame_weighs_about_the_same(kind: str) -> None:
     # Small blocks of light, wherever they are, change the view by the same total; the
     # reference view is blind in its outer 6 % and says so.
     width, height = 640, 480
-    dark = views.render(grey(np.zeros((height, width), np.uint8)), kind).astype(int)
+    dark = see(grey(np.zeros((height, width), np.uint8)), kind).astype(int)
     sums = []
     for top, left in ((0, 0), (0, 620), (460, 0), (200, 300), (203, 311), (461, 621), (50, 50)):
         luma = np.zeros((height, width), np.uint8)
         luma[top : top + 19, left : left + 19] = 255
-        sums.append(int((views.render(grey(luma), kind) - dark).sum()))
+        sums.append(int((see(grey(luma), kind) - dark).sum()))
     inner = [sums[3], sums[4], sums[6]]
     assert max(inner) < 1.1 * min(inner)
     if kind == "whole":
@@ -115,7 +125,7 @@ def test_the_squares_reach_both_ends_and_are_not_squashed() -> None:
     for width, height in ((640, 480), (480, 640)):
         luma = np.zeros((height, width), np.uint8)
         luma[-40:, -40:] = 255
-        first, last = (views.render(grey(luma), k) for k in ("left_square", "right_square"))
+        first, last = (see(grey(luma), k) for k in ("left_square", "right_square"))
         assert first.max() == 0
         bright = np.argwhere(last[..., 0] > 127)
         extent = bright.max(axis=0) - bright.min(axis=0) + 1
@@ -154,14 +164,72 @@ def test_colours_come_back_by_matrix_and_range(
         np.full((height // 2, width // 2), min(255, round(v * scale_c + 128)), np.uint8),
     )
     for kind in views.KINDS:
-        seen = views.render(picture, kind)
+        seen = see(picture, kind)
         assert np.abs(seen.astype(int) - np.array(expected)).max() <= 3, kind
+
+
+def converted_by_hand(picture: Picture) -> NDArray[np.float64]:
+    """Every pixel by itself, limited-range BT.709, clipped, in plain numpy."""
+    luma = (picture.y.astype(float) - 16) / 219
+    u, v = (
+        (plane.astype(float).repeat(2, axis=0).repeat(2, axis=1) - 128) / 224
+        for plane in (picture.u, picture.v)
+    )
+    red, green, blue = luma + 1.5748 * v, luma - 0.1873 * u - 0.4681 * v, luma + 1.8556 * u
+    return np.clip(np.stack([red, green, blue], axis=-1) * 255, 0, 255)
+
+
+def hidden(name: str, width: int, height: int) -> Picture:
+    """A disc made only by what clipping does to values that average to black or to grey."""
+    rows, columns = np.mgrid[0 : height // 2, 0 : width // 2]
+    away = (rows - height / 4) ** 2 + (columns - width / 4) ** 2
+    disc = np.where(away < (height / 8) ** 2, 127, 0)
+    one, two = ((rows + columns) % 2 * 2 - 1, columns % 2 * 2 - 1)
+    y = np.full((height, width), 16)
+    fine = np.indices(y.shape).sum(axis=0) % 2
+    large = disc.repeat(2, axis=0).repeat(2, axis=1)
+    if name == "chroma checkerboard":
+        u, v = one * disc, one * disc
+    elif name == "chroma stripes":
+        u, v = two * disc, -two * disc
+    else:  # luma alternates within a chroma sample, and chroma is strong and even
+        y = np.where(fine == 1, 126 + large * 109 // 127, 126 - large * 109 // 127)
+        u, v = np.full_like(disc, 100), np.full_like(disc, -100)
+    layout = PictureFormat(width, height, full_range=False, matrix=1)
+    planes = [np.clip(plane, 0, 255).astype(np.uint8) for plane in (y, 128 + u, 128 + v)]
+    return Picture(layout, *planes)
+
+
+@pytest.mark.parametrize("name", ["chroma checkerboard", "chroma stripes", "luma checkerboard"])
+@pytest.mark.parametrize("size", [(448, 448), (1280, 720), (200, 120), (1920, 1080)])
+def test_a_picture_hidden_in_what_players_clip_is_seen(name: str, size: tuple[int, int]) -> None:
+    # Averaged before clipping these are flat; each player clips each pixel and shows a disc.
+    picture = hidden(name, *size)
+    by_hand = converted_by_hand(picture)
+    seen = see(picture, "whole").astype(float)
+    blocks = seen.reshape(14, 16, 14, 16, 3).mean(axis=(1, 3))
+    expected = np.stack([area_by_hand(by_hand[..., c], 14, 14) for c in range(3)], axis=-1)
+    assert np.ptp(expected[..., 0]) > 15 or np.ptp(expected[..., 2]) > 15  # a person sees it
+    assert np.abs(blocks - expected).max() <= 5
+    faces = fit(picture, 640)
+    large = np.abs(faces.mean(axis=(0, 1)) - by_hand.mean(axis=(0, 1)))
+    assert large.max() <= 1.5
+
+
+def test_all_pixels_are_converted_as_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    sides = ((360, 640), (180, 320), (180, 320))
+    planes = [rng.integers(0, 256, side, dtype=np.uint8) for side in sides]
+    picture = Picture(PictureFormat(640, 360, full_range=False, matrix=1), *planes)
+    off = views.shown(picture) - converted_by_hand(picture)
+    assert np.abs(off).max() <= 1.5
+    assert abs(off.mean()) <= 0.2
 
 
 def test_rgb_there_and_back_keeps_smooth_colours() -> None:
     rows, columns = np.mgrid[0:120, 0:160]
     pixels = np.stack([rows + 60, columns + 40, 200 - rows], axis=-1).astype(np.uint8)
-    back = views.rgb(views.from_rgb(pixels), 640)
+    back = fit(views.from_rgb(pixels), 640)
     assert back.shape == pixels.shape
     assert np.abs(back.astype(int) - pixels).max() <= 4
 
@@ -178,7 +246,7 @@ def test_rgb_there_and_back_keeps_smooth_colours() -> None:
 def test_faces_are_looked_for_with_the_aspect_kept(
     size: tuple[int, int], side: int, expected: tuple[int, int, int]
 ) -> None:
-    assert views.rgb(grey(noise(*size)), side).shape == expected
+    assert fit(grey(noise(*size)), side).shape == expected
 
 
 def test_a_view_changes_no_byte_of_the_picture() -> None:
@@ -186,5 +254,5 @@ def test_a_view_changes_no_byte_of_the_picture() -> None:
     before = luma.copy()
     picture = grey(luma)
     for kind in views.KINDS:
-        views.render(picture, kind)
+        see(picture, kind)
     assert np.array_equal(picture.y, before)

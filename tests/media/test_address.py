@@ -107,16 +107,85 @@ def test_bind_overrides_where_it_listens() -> None:
         ("rtmp://h/app/KEY", "rtmp://h/app/…"),
         ("rtmp://h:1/app/inst/KEY", "rtmp://h:1/app/…"),
         ("rtmps://u:KEY@h/app/KEY?KEY=KEY", "rtmps://…@h/app/…?…"),
-        ("rtmp://h/app?listen=1", "rtmp://h/app?listen=1"),
+        ("rtmp://h/KEY?listen=1", "rtmp://h/…?listen=1"),
+        ("rtmp://h/KEY", "rtmp://h/…"),
+        ("rtmp://h/KEY/", "rtmp://h/…"),
+        ("rtmp://h//KEY/KEY", "rtmp://h/…"),
+        ("rtmp://[::1]:1935/app/KEY", "rtmp://[::1]:1935/app/…"),
+        ("rtmp://h", "rtmp://h"),
+        ("https://h/KEY/KEY", "https://h/…"),
+        ("rtsp://admin:KEY/KEY@host/cam", "rtsp://…"),
+        ("rtsp://admin:KEY?KEY@host/cam", "rtsp://…"),
+        ("rtsp://admin:12/KEY@host/cam", "rtsp://…"),
+        ("rtsp://admin:12?KEY@host/cam", "rtsp://…"),
+        ("rtsp://KEY@KEY@host/cam", "rtsp://…"),
+        ("rtmp://KEY#KEY@host/app/k", "rtmp://…"),
+        ("rtmp:/h/app/KEY", "rtmp://…"),
+        ("rtmp:KEY", "rtmp://…"),
+        ("rtmp//h/app/KEY", "rtmp://…"),
+        ("rtmp:\\\\h\\app\\KEY", "rtmp://…"),
+        ("xrtmp://h/app/KEY", "xrtmp://h/app/…"),
+        ("lost 'rtmp://h/app/KEY KEY': gone", "lost 'rtmp://h/app/…"),
+        ("lost 'rtmp://h/app/KE'KEY': gone", "lost 'rtmp://h/app/…"),
+        ('lost rtmp://h/app/"KEY KEY" gone', "lost rtmp://h/app/…"),
+        ("<rtmp://h/app/KEY>, gone", "<rtmp://h/app/…>, gone"),
+        ("rtmp: gone", "rtmp: gone"),
         ("rtmp://h/app/KEY?listen=1", "rtmp://h/app/…?listen=1"),
         ("rtmp://h/app/KEY?listen=1&x=KEY", "rtmp://h/app/…?…"),
         ("lost 'rtmp://h/app/KEY': gone", "lost 'rtmp://h/app/…': gone"),
-        ("RTMP://h/app/KEY and rtsp://u:KEY@c/x/KEY", "RTMP://h/app/… and rtsp://…@c/x/…"),
+        ("RTMP://h/app/KEY and rtsp://u:KEY@c/x/KEY", "RTMP://h/app/… and rtsp://…@c/…"),
         ("clip.mp4", "clip.mp4"),
     ],
 )
 def test_keys_are_redacted(text: str, shown: str) -> None:
+    assert "KEY" not in shown
     assert redact(text) == shown
+    assert redact(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " rtmp://h/app/KEY", "'rtmp://h/app/KEY'", "rtmp//h/app/KEY", "rtmp:/h/app/KEY", "rtmp:KEY",
+        "rtsp://admin:KEY/KEY@h/cam", "rtsp:admin:KEY@h/cam", "<rtmps://h/app/KEY>", "http:/h/KEY",
+        "rtmp://h:KEY/app/KEY", "rtmp://h/app/KEY KEY", "https://KEY@h/KEY", "rtmp/h/app/KEY",
+    ],
+)  # fmt: skip
+def test_a_slip_of_the_keyboard_shows_no_key(text: str) -> None:
+    """It would otherwise be a file by that name, said in every message."""
+    for parse in (parse_source, parse_sink):
+        with pytest.raises(UsageError) as caught:
+            parse(text)
+        assert "KEY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "movie=a.mkv", "lavfi:movie", "testsrc2,mo\\vie=a.mkv", "mov'ie'=a.mkv", "'mov'ie=a.mkv",
+        "testsrc2,metadata=mode=print:file=m.txt", "testsrc2[a];[a]movie=x", "testsrc2;amovie=x",
+        "[x]movie=a.mkv", "movie@x=a.mkv", " movie = a.mkv", "testsrc2,,movie=a", "life=filename=a",
+        "testsrc2=size=64x48[movie=x]", "testsrc2[a,movie=x]", "color=/c=secret.txt", "nonesuch",
+        "color=c=red:/size=secret.txt", "sws_flags=x;movie=a", "testsrc2\tmovie=a", "testsrc2,",
+        "testsrc2,lut3d=a", "testsrc2,drawtext=textfile=a", 'testsrc2,"movie"=a', "MOVIE=a",
+        "testsrc2=size=64x48,zmq", "testsrc2=[movie=a", "ｍovie=a",
+    ],
+)  # fmt: skip
+def test_a_graph_reaches_nothing_outside_itself(graph: str) -> None:
+    with pytest.raises(UsageError):
+        parse_source(f"lavfi:{graph}")
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "testsrc2=size=64x48:rate=1/20,realtime", "smptebars", "color=c=red:s=64x48,format=yuv420p",
+        "testsrc2=size=64x48:rate=30:duration=0.5[out0];sine=d=0.5[out1]",
+        "testsrc2 [a]; [a] split [b][c]; [b][c] hstack [out0]", "testsrc2@one=s=64x48,scale=32:24",
+    ],
+)  # fmt: skip
+def test_test_sources_are_taken(graph: str) -> None:
+    assert parse_source(f"lavfi:{graph}").target == graph
 
 
 @given(key=st.text("abcXYZ0123456789-_.~!$&()*+,;=:@%/?#", min_size=4).map(lambda k: "S3" + k))
@@ -142,5 +211,9 @@ def test_the_same_file_is_noticed(tmp_path: Path) -> None:
     source = parse_source(str(clip))
     assert same_file(source, parse_sink(str(tmp_path / "link.mp4")))
     assert same_file(source, parse_sink(str(tmp_path / "." / "clip.mp4")))
+    (tmp_path / "hard.mp4").hardlink_to(clip)
+    assert same_file(source, parse_sink(str(tmp_path / "hard.mp4")))
+    (tmp_path / "here").symlink_to(tmp_path)
+    assert same_file(source, parse_sink(str(tmp_path / "here" / "clip.mp4")))
     assert not same_file(source, parse_sink(str(tmp_path / "other.mp4")))
     assert not same_file(source, parse_sink("null:"))

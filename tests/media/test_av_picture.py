@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -14,6 +14,17 @@ from tests.media.helpers import content, fill, picture, psnr, read, video_frame,
 
 from safelight.media.av_picture import UnfitPictureError, _turn, to_picture
 from safelight.types import PictureFormat
+
+
+class _Labelled:
+    """A frame with a transfer that the binding may not let us set."""
+
+    def __init__(self, frame: av.VideoFrame, transfer: int) -> None:
+        self._frame = frame
+        self.color_trc = transfer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._frame, name)
 
 
 def rgb(width: int, height: int, kind: str, colour: tuple[int, ...]) -> av.VideoFrame:
@@ -147,11 +158,25 @@ def test_colours_that_a_person_would_see_otherwise_are_refused(matrix: int) -> N
         to_picture(frame)
 
 
+@pytest.mark.parametrize("transfer", [8, 9, 10, 16, 17, 18, 19, 255, 256])
+def test_light_that_a_person_would_see_otherwise_is_refused(transfer: int) -> None:
+    """Linear, log and HDR video is shown by its transfer, which the judge does not apply."""
+    with pytest.raises(UnfitPictureError, match="SDR"):
+        to_picture(cast(Any, _Labelled(video_frame(picture(0), 0, Fraction(1, 30)), transfer)))
+
+
+@pytest.mark.parametrize("transfer", [0, 1, 2, 3, 4, 6, 13, 15])
+def test_ordinary_light_is_taken(transfer: int) -> None:
+    frame = video_frame(picture(0), 0, Fraction(1, 30))
+    frame.color_trc = transfer
+    assert to_picture(frame).format.transfer == (2 if transfer in (0, 3) else transfer)
+
+
 def test_colour_and_aspect_are_told() -> None:
     frame = video_frame(picture(0), 0, Fraction(1, 30))
-    frame.colorspace, frame.color_primaries, frame.color_trc = 9, 9, 16
+    frame.colorspace, frame.color_primaries, frame.color_trc = 9, 9, 14
     made = to_picture(frame, Fraction(4, 3)).format
-    assert (made.matrix, made.primaries, made.transfer) == (9, 9, 16)
+    assert (made.matrix, made.primaries, made.transfer) == (9, 9, 14)
     assert made.sample_aspect == Fraction(4, 3)
     for odd in (None, Fraction(0), Fraction(-1), Fraction(10**9, 3)):
         assert to_picture(frame, odd).format.sample_aspect == 1

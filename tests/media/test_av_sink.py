@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import secrets
 import signal
 from collections.abc import Iterator
 from fractions import Fraction
@@ -115,7 +117,7 @@ def test_spacing_is_kept(tmp_path: Path, suffix: str, time_base: Fraction, pts: 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "flv", "ts"])
 @pytest.mark.parametrize("full", [False, True])
 def test_colour_and_aspect_leave_too(tmp_path: Path, suffix: str, full: bool) -> None:
-    form = PictureFormat(64, 48, full, 9, 9, 16, Fraction(4, 3))
+    form = PictureFormat(64, 48, full, 9, 9, 14, Fraction(4, 3))
     path = tmp_path / f"out.{suffix}"
     write(path, [safe(picture(i, form=form), 33 * i) for i in range(8)])
     left = read(path)
@@ -234,20 +236,76 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     assert "permission" in refusal(tmp_path / "a.mp4")
 
 
-def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    (tmp_path / "a.mp4.part").symlink_to(victim)
+    monkeypatch.setattr(secrets, "token_hex", lambda _size: "0")
+    (tmp_path / "a.mp4.0.part").symlink_to(victim)
     refusal(tmp_path / "a.mp4")
     assert victim.read_text() == "mine"
+    assert (tmp_path / "a.mp4.0.part").is_symlink()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("name", ["a.mp4.part", "a.mp4.0.part"])
+def test_an_unfinished_file_is_never_one_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, whole: bool
+) -> None:
+    """It may be the very source, or the only copy of something."""
+    (tmp_path / name).write_text("mine")
+    monkeypatch.setattr(secrets, "token_hex", lambda _size: "0")
+    if name == "a.mp4.0.part":
+        refusal(tmp_path / "a.mp4")
+    else:
+        sink = sink_at(tmp_path / "a.mp4")
+        sink.open(INFO)
+        sink.write(safe(picture(0), 0))
+        sink.close(whole=whole)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_only_what_was_made_here_is_moved_or_removed(tmp_path: Path, whole: bool) -> None:
+    sink = sink_at(tmp_path / "a.mp4")
+    sink.open(INFO)
+    sink.write(safe(picture(0), 0))
+    part = next(tmp_path.iterdir())
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "mine").replace(part)
+    with pytest.raises(SinkLostError) if whole else contextlib.nullcontext():
+        sink.close(whole=whole)
+    assert part.read_text() == "mine"
+    assert not (tmp_path / "a.mp4").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+def test_nothing_is_left_when_opening_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def cut_short(*_args: object, **_more: object) -> None:
+        raise error
+
+    monkeypatch.setattr(av, "open", cut_short)
+    with pytest.raises(error):
+        sink_at(tmp_path / "a.mp4").open(INFO)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_file_has_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    sink = sink_at(tmp_path / "a.mp4")
+    sink.open(INFO)
+    sink.write(safe(picture(0), 0))
+    sink.close(whole=True)
+    assert (tmp_path / "a.mp4").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     sink = sink_at(tmp_path / "a.mp4")
     sink.open(INFO)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4.part"]
+    assert [p.suffix for p in tmp_path.iterdir()] == [".part"]
     sink.write(safe(picture(0), 0))
-    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4.part"]
+    assert [p.suffix for p in tmp_path.iterdir()] == [".part"]
     sink.close(whole=True)
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
     sink.close(whole=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,7 +32,9 @@ from tests.media.helpers import (
 )
 
 from safelight.errors import EndOfStream, SourceLostError
+from safelight.media import av_decode, av_source
 from safelight.media.address import parse_source
+from safelight.media.av_picture import to_picture
 from safelight.media.av_source import AvSource
 from safelight.types import Gap, Picture
 
@@ -187,7 +193,7 @@ def test_a_graph_is_a_source() -> None:
     assert len(made.pictures) == 15
     assert made.sounds
     assert not made.info.live
-    assert "filter" in refusal("lavfi:nonesuch")
+    assert "option" in refusal("lavfi:testsrc2=nonesuch=1")
 
 
 def test_a_device_that_is_not_there() -> None:
@@ -288,3 +294,46 @@ def test_the_clips_come_whole(media: Path) -> None:
         for number in (0, len(frames) // 2, len(frames) - 1):
             if made.info.format.full_range:
                 assert np.array_equal(content(made.pictures[number]).y, frames[number][1][:height])
+
+
+@pytest.mark.parametrize(("large", "ahead"), [(False, 16), (True, 2)])
+def test_large_pictures_do_not_fill_memory(
+    monkeypatch: pytest.MonkeyPatch, large: bool, ahead: int
+) -> None:
+    if large:
+        monkeypatch.setattr(av_source, "_AHEAD_BYTES", 64 * 48)
+    source = AvSource(parse_source("lavfi:testsrc2=size=64x48:rate=30:duration=2"))
+    most = 0
+    source.open()
+    with contextlib.suppress(EndOfStream):
+        while True:
+            with source._changed:
+                source._changed.wait_for(
+                    lambda: len(source._queue) >= ahead or source._end is not None, 20
+                )
+            most = max(most, len(source._queue))
+            source.read()
+    source.close()
+    assert most == ahead
+
+
+@pytest.mark.parametrize("changed", [{"matrix": 5}, {"primaries": 9}, {"transfer": 4}])
+def test_colours_that_change_end_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    """A sink says once which colours it holds: others would be shown as another picture."""
+    made = itertools.count()
+
+    def later_others(frame: av.VideoFrame, aspect: Fraction | None = None) -> Picture:
+        picture = to_picture(frame, aspect)
+        form = picture.format if next(made) < 3 else replace(picture.format, **changed)
+        return Picture(form, picture.y, picture.u, picture.v)
+
+    monkeypatch.setattr(av_decode, "to_picture", later_others)
+    source = AvSource(parse_source(str(write_video(tmp_path / "a.mkv"))))
+    source.open()
+    for _ in range(3):
+        source.read()
+    with pytest.raises(SourceLostError, match="colour space"):
+        source.read()
+    source.close()

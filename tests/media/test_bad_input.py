@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 from tests.media.helpers import (
     add_cover,
     picture,
@@ -17,6 +20,12 @@ from tests.media.helpers import (
     video_frame,
     write_video,
 )
+
+from safelight.media import av_open, av_source
+from safelight.media.address import parse_sink, parse_source
+from safelight.media.av_sink import AvSink
+from safelight.media.interface import SourceInfo
+from safelight.types import PictureFormat
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -137,3 +146,47 @@ def test_a_pattern_in_a_name_is_a_name(tmp_path: Path) -> None:
     refusal(tmp_path / "p%d.png")
     (tmp_path / "p1.png").rename(tmp_path / "p%d.png")
     assert len(read(tmp_path / "p%d.png").pictures) == 1
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "flv", "avi"])
+def test_a_tag_that_is_no_utf_8_is_only_a_tag(tmp_path: Path, suffix: str) -> None:
+    """Old programs write titles in other encodings, and whoever publishes writes anything."""
+    path = tmp_path / f"a.{suffix}"
+
+    def tagged(container: OutputContainer, _stream: VideoStream) -> None:
+        container.metadata["title"] = "TITLETAG"
+
+    data = write_video(path, extra=tagged).read_bytes()
+    assert b"TITLETAG" in data
+    path.write_bytes(data.replace(b"TITLETAG", b"\xff\xfe\xc3(\xe9\xe9\xe9 "))
+    assert len(read(path).pictures) == 10
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), UnicodeDecodeError("utf-8", b"x", 0, 1, "y")])
+def test_trouble_of_the_bindings_own_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: ValueError
+) -> None:
+    path = write_video(tmp_path / "a.mkv")
+
+    def broken(*_args: object, **_more: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(av, "open", broken)
+        assert "read" in refusal(path)
+        assert "read" in refusal("rtmp://127.0.0.1/app/key")
+        listening = parse_source("rtmp://127.0.0.1:1/app/key?listen=1")
+        with pytest.raises(av_open.PublisherLeftError):
+            av_open.open_container(listening, answer_s=1, stall_s=1)
+    monkeypatch.setattr(av_source, "Decoder", broken)
+    assert "read" in refusal(path)
+
+
+def test_a_sink_does_not_replace_a_pipe(tmp_path: Path) -> None:
+    """The file is put in place by renaming, which would take a device from everybody."""
+    target = tmp_path / "out.mp4"
+    os.mkfifo(target)
+    sink = AvSink(parse_sink(str(target)))
+    with pytest.raises(SinkError, match="ordinary file"):
+        sink.open(SourceInfo(False, PictureFormat(64, 48), 30.0))
+    assert target.is_fifo()

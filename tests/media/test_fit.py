@@ -50,6 +50,37 @@ def test_the_shape_is_kept_between_black_bars(
     assert v.shape == (target[1] // 2, target[0] // 2)
 
 
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        # One axis shrinks while the other grows, or stays, or both shrink.
+        (PictureFormat(640, 32, sample_aspect=Fraction(1, 20)), PictureFormat(64, 64)),
+        (PictureFormat(32, 640, sample_aspect=Fraction(20)), PictureFormat(64, 64)),
+        (PictureFormat(640, 64, sample_aspect=Fraction(1, 10)), PictureFormat(64, 64)),
+        (PictureFormat(640, 640), PictureFormat(64, 64)),
+    ],
+)
+def test_every_pixel_that_was_judged_counts_in_what_leaves(
+    source: PictureFormat, target: PictureFormat
+) -> None:
+    """Pixels that sampling skips could show another picture than the one that was judged."""
+    random = np.random.default_rng(1)
+    half = np.full((source.height // 2, source.width // 2), 128, dtype=np.uint8)
+    lines, columns = np.indices((source.height, source.width))
+    for axis, stripes in ((source.width, columns), (source.height, lines)):
+        if axis < 64:
+            continue
+        for phase in range(10):
+            y = np.where(stripes % 10 == phase, 235, 35).astype(np.uint8)
+            made, _, _ = fit(Picture(source, y, half, half.copy()), target)
+            averages = axis == 640
+            assert not averages or np.ptp(made) <= 2, "stripes do not average out"
+            assert not averages or abs(int(made[30, 30]) - 55) <= 1
+    noise = random.integers(0, 256, (source.height, source.width), dtype=np.uint8)
+    made, _, _ = fit(Picture(source, noise, half, half.copy()), target)
+    assert abs(float(made.mean()) - float(noise.mean())) < 2
+
+
 def test_aspect_counts_as_shape() -> None:
     wide = PictureFormat(64, 64, sample_aspect=Fraction(2))
     y, _, _ = fit(white(wide), PictureFormat(64, 64))

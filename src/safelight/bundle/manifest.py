@@ -30,6 +30,12 @@ Spdx = Annotated[
 ]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
+# At the highest score, in thousandths of a nat a picture. Less would never add up to a cover.
+MIN_TOP_RATIO: Final = 1000
+# The score from which the shipped policies cover together with evidence of a minor. Above it
+# that evidence would come too late.
+MAX_AGE_FROM: Final = 0.2
+
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 MAX_BUNDLE_BYTES: Final = 512 * 1024 * 1024
 
@@ -163,13 +169,15 @@ class Calibration(_Part):
             raise ValueError("scores of points must rise")
         if any(a > b for a, b in pairwise(ratios)):
             raise ValueError("ratios of points must never fall")
+        if ratios[-1] < MIN_TOP_RATIO:
+            raise ValueError(f"the ratio at score 1000 must be {MIN_TOP_RATIO} or more")
         return self
 
 
 class Thresholds(_Part):
     """``age_from``: the age detector runs from this sexual content score on."""
 
-    age_from: Share
+    age_from: Annotated[float, Field(ge=0.0, le=MAX_AGE_FROM, allow_inf_nan=False)]
 
 
 class SelfTest(_Part):

@@ -117,7 +117,9 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
         raise UsageError(f"--resume-after {after} is not a time", "give seconds, 0 or more")
     with (
         Stop() as stop,
-        Outputs(chosen.report, chosen.events, taken=(source, sink)) as outputs,
+        Outputs(
+            chosen.report, chosen.events, taken=_taken(source, sink, chosen, read_from)
+        ) as outputs,
     ):
         session = safelight.open(
             source,
@@ -140,6 +142,13 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             session.close()
             with contextlib.suppress(SafelightError):
                 session.wait(_FINISH_S)
+
+
+def _taken(source: str, sink: str, chosen: Settings, config: Path | None) -> list[str]:
+    """Return where neither a report nor events may be written."""
+    places = [source, source.removeprefix("device:"), sink, f"{sink}.part"]
+    others = (chosen.policy, chosen.bundle, config)
+    return places + [str(place) for place in others if place is not None]
 
 
 class _Said:
@@ -202,6 +211,7 @@ def _watch(
     """
     came: queue.SimpleQueue[safelight.StreamEvent | None] = queue.SimpleQueue()
     threading.Thread(target=_collect, args=(session, came), daemon=True).start()
+    said_broken = False
     while True:
         try:
             event = came.get(timeout=_DRAW_EVERY_S)
@@ -213,6 +223,9 @@ def _watch(
             outputs.event(event)
             screen.happened(event)
             continue
+        if outputs.broken is not None and not said_broken:
+            said_broken = True
+            screen.say(f"events are no longer written ({outputs.broken})")
         if RESUME_KEY in keys.pressed().lower():
             session.resume()
         if stop.overdue:

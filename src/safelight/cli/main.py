@@ -7,9 +7,11 @@ it is not 0, in one line on standard error: what is wrong and what to do. Never 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -22,6 +24,8 @@ from safelight.errors import EndOfStream, SafelightError
 OK: Final = 0
 USAGE: Final = 2
 LOST: Final = 4
+
+_FLUSH_S: Final = 1.0  # how long a reader may take for the rest of our output
 
 app = typer.Typer(
     name="safelight",
@@ -61,7 +65,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with command.make_context("safelight", list(arguments)) as context:
             status = command.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except typer.Exit as error:
         return error.exit_code
     except SafelightError as error:
@@ -84,14 +89,44 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Run the command line of this process and end it."""
+    """Run the command line of this process and end it; ``entry`` calls it."""
     threading.excepthook = _thread_broke
-    status = run(sys.argv[1:])
     try:
-        sys.stdout.flush()
+        _handle_signals(_stopped)
+        status = run(sys.argv[1:])
+    except (Stopped, KeyboardInterrupt):
+        status = OK
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(status)  # asked to stop while it is ending: its status stays what it is
+
+    _handle_signals(leave)
+    # A reader that stopped reading must not keep the process: neither here nor when Python
+    # flushes at exit.
+    flushing = threading.Thread(target=_flush, daemon=True)
+    flushing.start()
+    flushing.join(_FLUSH_S)
+    if flushing.is_alive():
+        os._exit(status)  # standard error is written through: nothing is left to flush
+    sys.exit(status)
+
+
+def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _stopped(_number: int, _frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (OSError, ValueError):
         _swallow_stdout()
-    sys.exit(status)
 
 
 def _usage(error: typer.TyperException) -> str:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import Final, Self
 
 from safelight import Report, StreamEvent
 from safelight.cli.event_line import EventLine
+from safelight.cli.event_writer import EventWriter
 from safelight.errors import LostError, UsageError
 
 STDOUT: Final = "-"
@@ -23,18 +27,21 @@ STDOUT: Final = "-"
 class Outputs:
     """Opens both in ``__enter__``; afterwards nothing half-written is left.
 
+    ``taken`` are the places that a guard reads or writes otherwise, folders with all that is
+    in them; what is no place of the file system is passed over.
+
     Raises:
-        UsageError: one cannot be written, or is the source or the sink itself.
+        UsageError: one cannot be written, or is one of ``taken``, or both are the same.
     """
 
-    def __init__(self, report: str | None, events: str | None, *, taken: tuple[str, ...]) -> None:
+    def __init__(self, report: str | None, events: str | None, *, taken: Sequence[str]) -> None:
         self._report = Path(report) if report is not None else None
         self._events_to = events
-        self._taken = taken
+        self._taken = tuple(taken)
         self._part: Path | None = None
-        self._events: TextIO | None = None
+        self._events: EventWriter | None = None
+        self._descriptor: int | None = None
         self._closing = contextlib.ExitStack()
-        self._broken: str | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -43,16 +50,10 @@ class Outputs:
                 self._part = self._prepare(self._report)
                 undo.callback(self._part.unlink, missing_ok=True)
             if self._events_to == STDOUT:
-                self._events = sys.stdout
+                self._events = EventWriter(_standard_output())
             elif self._events_to is not None:
-                path = Path(self._events_to)
-                self._refuse_taken("--events", path)
-                if self._report is not None and path.absolute() == self._report.absolute():
-                    raise UsageError("--report and --events are the same file", "name two files")
-                try:
-                    self._events = undo.enter_context(path.open("w", encoding="utf-8"))
-                except OSError as error:
-                    raise _cannot("--events", path, error) from None
+                self._descriptor = self._open_events(Path(self._events_to))
+                self._events = EventWriter(self._descriptor)
             self._closing = undo.pop_all()
         return self
 
@@ -62,19 +63,22 @@ class Outputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # A descriptor that a stuck write still uses is left for the process to close.
+        idle = self._events is None or self._events.finish()
         with contextlib.suppress(OSError):
             self._closing.close()
+            if idle and self._descriptor is not None:
+                os.close(self._descriptor)
+
+    @property
+    def broken(self) -> str | None:
+        """Why events are no longer written; None while they are, or were never asked for."""
+        return self._events.broken if self._events is not None else None
 
     def event(self, event: StreamEvent) -> None:
-        """Write one line. A reader that went away does not stop the guard."""
-        if self._events is None:
-            return
-        try:
-            self._events.write(EventLine.of(event).as_text())
-            self._events.flush()
-        except OSError as error:
-            self._broken = error.strerror or "it cannot be written"
-            self._events = None
+        """Have one line written. Returns at once: no reader can hold up the guard."""
+        if self._events is not None:
+            self._events.put(EventLine.of(event).as_text())
 
     def report(self, report: Report) -> None:
         """Write the report, whole or not at all.
@@ -85,7 +89,8 @@ class Outputs:
         if self._report is None or self._part is None:
             return
         try:
-            with self._part.open("w", encoding="utf-8") as file:
+            flags = os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
+            with open(os.open(self._part, flags), "w", encoding="utf-8") as file:
                 file.write(report.as_json())
                 file.flush()
                 os.fsync(file.fileno())
@@ -97,34 +102,87 @@ class Outputs:
             ) from None
 
     def check(self) -> None:
-        """Say at the end whether every event was written.
+        """Say at the end whether every event was written. No more can be.
 
         Raises:
             LostError: not every one was.
         """
-        if self._broken is not None:
+        if self._events is not None:
+            self._events.finish()
+        if self.broken is not None:
             raise LostError(
-                f"not every event could be written ({self._broken})",
+                f"not every event could be written ({self.broken})",
                 "see what reads them; the guarding itself is not affected",
             )
 
+    def _open_events(self, path: Path) -> int:
+        self._refuse_taken("--events", path)
+        if self._report is not None and _same(path, self._report):
+            raise UsageError("--report and --events are the same file", "name two files")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # Asked of what was opened, and before it is emptied: names can change meanwhile.
+            self._refuse_opened(descriptor)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.ftruncate(descriptor, 0)
+        except OSError as error:
+            raise _cannot("--events", path, error) from None
+        return descriptor
+
+    def _refuse_opened(self, descriptor: int) -> None:
+        opened = os.fstat(descriptor)
+        for other in self._taken:
+            with contextlib.suppress(OSError, ValueError):
+                if os.path.samestat(opened, Path(other).stat()):
+                    os.close(descriptor)
+                    raise _is_taken("--events")
+
     def _refuse_taken(self, flag: str, path: Path) -> None:
         for other in self._taken:
-            with contextlib.suppress(OSError):
-                if Path(other).absolute() == path.absolute() or path.samefile(other):
-                    raise UsageError(f"{flag} is the source or the sink", "name another file")
+            if _same(path, Path(other)) or _inside(path, Path(other)):
+                raise _is_taken(flag)
 
     def _prepare(self, path: Path) -> Path:
-        part = path.with_name(path.name + ".part") if path.name else path
+        # A name that nobody else has, so that nothing of anybody's is written over.
+        part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part") if path.name else path
         try:
             if path.is_dir():
                 raise UsageError(f"--report {path} is a folder", "name a file in it")
-            # A link planted under that name is not followed.
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            if path.exists() and not path.is_file():
+                # It is put in place by renaming, which would replace a device for everybody.
+                raise UsageError(f"--report {path} is not an ordinary file", "name one")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             os.close(os.open(part, flags, 0o666))
         except OSError as error:
             raise _cannot("--report", path, error) from None
         return part
+
+
+def _same(one: Path, other: Path) -> bool:
+    # ValueError: a name with a zero in it.
+    with contextlib.suppress(OSError, ValueError):
+        if one.resolve() == other.resolve():
+            return True
+        return one.samefile(other)
+    return False
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return folder.is_dir() and folder.resolve() in path.resolve().parents
+    return False
+
+
+def _standard_output() -> int:
+    if sys.stdout is None:
+        raise UsageError("--events -: standard output is closed", "name a file")
+    return sys.stdout.fileno()
+
+
+def _is_taken(flag: str) -> UsageError:
+    return UsageError(
+        f"{flag} is the source or the sink, or another file of this guard", "name another file"
+    )
 
 
 def _cannot(flag: str, path: Path, error: OSError) -> UsageError:

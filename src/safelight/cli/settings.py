@@ -1,7 +1,9 @@
 """``safelight.toml``: the flags of ``guard``, written down.
 
 A key is a flag without its dashes; a flag on the command line counts before it. A stand-in
-bundle is asked for on the command line only: a file that lies about must not choose it.
+bundle is asked for on the command line only: a file that lies about must not choose it. Nor
+may a file that merely lies in the current folder, and that nobody named, choose what is
+written, what judges, or a policy that somebody wrote.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import safelight
 from safelight.errors import UsageError
 
 NAME: Final = "safelight.toml"
+_MAX_BYTES: Final = 65_536
+_ONLY_WHEN_NAMED: Final = ("events", "report", "state", "bundle")
 Words = Annotated[str, Field(min_length=1)]
 
 
@@ -49,7 +54,8 @@ def read(config: Path | None) -> tuple[Settings, Path | None]:
     """Return what ``config`` says, or ``safelight.toml`` of the current folder if it is there.
 
     Raises:
-        UsageError: it cannot be read, is not TOML, or has a key that is no flag.
+        UsageError: it cannot be read, is not TOML, has a key that is no flag, or, lying in
+            the current folder unnamed, one that only a named file may have.
     """
     path = config
     if path is None:
@@ -57,20 +63,43 @@ def read(config: Path | None) -> tuple[Settings, Path | None]:
         if not path.exists():
             return Settings(), None
     try:
-        return Settings.model_validate(tomllib.loads(path.read_text("utf-8"))), path
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise UsageError(f"{path} is longer than {_MAX_BYTES} bytes", "shorten it")
+        settings = Settings.model_validate(tomllib.loads(text.decode("utf-8")))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML ({error})", "correct it") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
+        raise _not_understood(path, error) from None
+    # ValueError: also a number of too many digits. RecursionError: lists in lists in ...
+    except (ValueError, RecursionError) as error:
+        what = str(error).partition("\n")[0]
+        raise UsageError(f"{path} is not TOML ({what})", "correct it") from None
+    if config is None:
+        _refuse_unnamed(settings)
+    return settings, path
+
+
+def _refuse_unnamed(settings: Settings) -> None:
+    refused = [key for key in settings.names() if key in _ONLY_WHEN_NAMED]
+    if settings.policy is not None and settings.policy not in safelight.policy_names():
+        refused.append("policy")
+    if refused:
+        raise UsageError(
+            f"{NAME} of the current folder may not set {refused[0]}",
+            "give it on the command line or name the file with --config",
+        )
+
+
+def _not_understood(path: Path, error: ValidationError) -> UsageError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if key == "test-bundle":
+        return UsageError(
+            f"{path}: test-bundle cannot be set in a file", "give --test-bundle itself"
+        )
+    if first["type"] == "extra_forbidden":
         known = ", ".join(name.replace("_", "-") for name in Settings.model_fields)
-        if first["type"] == "extra_forbidden":
-            what = f"{path}: unknown key {key!r}"
-            if key == "test-bundle":
-                raise UsageError(
-                    f"{path}: test-bundle cannot be set in a file", "give --test-bundle itself"
-                ) from None
-            raise UsageError(what, f"use {known}") from None
-        raise UsageError(f"{path}: {key}: {first['msg'].lower()}", "correct it") from None
+        return UsageError(f"{path}: unknown key {key[:64]!r}", f"use {known}")
+    return UsageError(f"{path}: {key}: {first['msg'].lower()}", "correct it")

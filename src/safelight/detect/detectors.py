@@ -83,14 +83,15 @@ class Detectors:
             raise ValueError(f"the bundle has no view named {sorted(unknown)[0]!r}")
         if not names or self._scoring is None:
             return Absent(AbsentReason.MISSING_VIEW)
-        rows = self._scoring.rows([pictures.render(picture, self._kinds[name]) for name in names])
+        pixels = pictures.shown(picture)
+        rows = self._scoring.rows([pictures.render(pixels, self._kinds[name]) for name in names])
         if refused := _refused(rows, len(names)):
             return refused
         sexual = min(1.0, float(rows[:, 1].max()))
         minor: float | None = None
         # Written so that anything but a plain "below" runs the age detector.
         if self._age is not None and not sexual < self._bundle.age_from:
-            bins = self._age.rows(pictures.rgb(picture, MAX_SIDE))
+            bins = self._age.rows(pictures.fit(pixels, MAX_SIDE))
             if bins is not None:
                 if refused := _refused(bins, len(bins)):
                     return refused

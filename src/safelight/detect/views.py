@@ -1,9 +1,11 @@
 """The pictures that a detector sees, made straight from a picture's planes.
 
-Each plane is brought to its final size first, and only then turned into RGB: no full-size RGB
-is ever made. Shrinking is exact area averaging, in which every source pixel weighs the same,
-because strided or default resizing is a bypass: it can show the network another picture than
-a person sees (Quiring et al. 2020). Pixels are taken as square.
+Every pixel is turned into RGB and clipped first, as a player does it, and only then averaged.
+The order matters: clipping is not linear, so averages of the planes can be flat black where
+every player shows a picture (dark luma, chroma alternating around its middle). Shrinking is
+area averaging, in which every source pixel weighs the same, because strided or default
+resizing is a bypass: it can show the network another picture than a person sees (Quiring et
+al. 2020). Pixels are taken as square.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ _BORDER: Final = (_REFERENCE_SIDE - SIDE) // 2
 _SOFTEN: Final = np.array([1, 22, 1], dtype=np.float32) / 24
 _KEEP: Final = np.ones(1, dtype=np.float32)
 
+# A picture this large in both sides is halved (2 x 2 means of what is already clipped) before
+# anything else, for speed: it is still at least twice as large as any square view.
+_HALVED_FROM: Final = 4 * _REFERENCE_SIDE
+
 # Luma weights (red, blue) by H.273 matrix code point.
 _BT709: Final = (0.2126, 0.0722)
 _BT601: Final = (0.299, 0.114)
@@ -41,10 +47,33 @@ _WEIGHTS: Final[dict[int, tuple[float, float]]] = {
 }
 
 
-def render(picture: Picture, kind: str) -> Plane:
-    """Make the view of ``picture`` that ``kind`` names: uint8 RGB ``(height, width, 3)``.
+def shown(picture: Picture) -> Plane:
+    """Return what a player shows of ``picture``: uint8 RGB ``(height, width, 3)``.
 
-    All kinds but ``fit_560`` are 224 x 224.
+    Each chroma sample covers its 2 x 2 pixels; each pixel is converted by colour range and
+    matrix and clipped to 0 to 255. A picture whose sides are both 1024 or more
+    is returned at half its size. All views of one picture are made from one such array.
+    """
+    width, height = picture.format.width, picture.format.height
+    # Players either repeat chroma samples (FFmpeg's and libyuv's plain conversions) or blend
+    # neighbours (most that draw with the GPU). Blending is averaging before clipping: it dims
+    # what chroma that alternates from sample to sample hides, down to a quarter. Repeating
+    # shows it at full strength.
+    u, v = (
+        cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST)
+        for plane in (picture.u, picture.v)
+    )
+    # On uint8 this rounds and saturates, which is the clipping; it is exact to one level.
+    pixels = cv2.transform(cv2.merge([picture.y, u, v]), _matrix(picture.format))
+    if min(width, height) >= _HALVED_FROM:
+        pixels = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return pixels.astype(np.uint8, copy=False)
+
+
+def render(pixels: Plane, kind: str) -> Plane:
+    """Make the view that ``kind`` names of what ``shown`` returned.
+
+    The view is uint8 RGB ``(height, width, 3)``; all kinds but ``fit_560`` are 224 x 224.
 
     Raises:
         ValueError: there is no such kind.
@@ -52,27 +81,26 @@ def render(picture: Picture, kind: str) -> Plane:
     recipe = KINDS.get(kind)
     if recipe is None:
         raise ValueError(f"there is no view of kind {kind!r}")
-    return recipe(picture)
+    return recipe(pixels)
 
 
-def rgb(picture: Picture, max_side: int) -> Plane:
+def fit(pixels: Plane, max_side: int) -> Plane:
     """Return uint8 RGB ``(height, width, 3)``, its longer side at most ``max_side`` pixels.
 
     The aspect is kept (to a pixel); a smaller picture is not enlarged.
     """
-    width, height = picture.format.width, picture.format.height
+    height, width = pixels.shape[:2]
     scale = min(1.0, max_side / max(width, height))
-    small = _stack(_planes(picture), max(1, round(width * scale)), max(1, round(height * scale)))
-    return _to_rgb(picture.format, small)
+    return resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
 
 
 def resize(plane: Plane, width: int, height: int) -> Plane:
-    """Bring one uint8 plane ``(h, w)`` to ``(height, width)``: area down, bilinear up.
+    """Bring uint8 ``(h, w)`` or ``(h, w, 3)`` to ``height`` and ``width``: area down, linear up.
 
     OpenCV's area mode quietly becomes plain bilinear sampling on *both* axes as soon as one
     axis grows, which skips pixels of the other: so an axis that shrinks is shrunk by itself.
     """
-    rows, columns = plane.shape
+    rows, columns = plane.shape[:2]
     narrow, low = min(width, columns), min(height, rows)
     if (low, narrow) != (rows, columns):
         plane = cv2.resize(plane, (narrow, low), interpolation=cv2.INTER_AREA).astype(
@@ -106,38 +134,36 @@ def from_rgb(pixels: Plane) -> Picture:
     return Picture(layout, y, u, v)
 
 
-def _planes(picture: Picture) -> tuple[Plane, Plane, Plane]:
-    return picture.y, picture.u, picture.v
-
-
-def _reference(picture: Picture) -> Plane:
+def _reference(pixels: Plane) -> Plane:
     """The network's own preprocessing: squash to 256 x 256, keep the inner 224 x 224."""
-    squashed = _for_network(picture.format, _planes(picture), _REFERENCE_SIDE)
+    squashed = _for_network(pixels, _REFERENCE_SIDE)
     inner = slice(_BORDER, _BORDER + SIDE)
     return np.ascontiguousarray(squashed[inner, inner])
 
 
-def _whole(picture: Picture) -> Plane:
+def _whole(pixels: Plane) -> Plane:
     """The whole frame, squashed straight to 224 x 224: it reaches the borders."""
-    return _for_network(picture.format, _planes(picture), SIDE)
+    return _for_network(pixels, SIDE)
 
 
-def _first_square(picture: Picture) -> Plane:
+def _first_square(pixels: Plane) -> Plane:
     """The largest square at the left (at the top of an upright picture): no squash."""
-    return _square(picture, last=False)
+    side = min(pixels.shape[:2])
+    return _for_network(pixels[:side, :side], SIDE)
 
 
-def _last_square(picture: Picture) -> Plane:
+def _last_square(pixels: Plane) -> Plane:
     """The largest square at the right (at the bottom of an upright picture): no squash."""
-    return _square(picture, last=True)
+    side = min(pixels.shape[:2])
+    return _for_network(pixels[-side:, -side:], SIDE)
 
 
-def _fit_560(picture: Picture) -> Plane:
+def _fit_560(pixels: Plane) -> Plane:
     """The whole frame with its aspect, the longer side at most 560."""
-    return rgb(picture, 560)
+    return fit(pixels, 560)
 
 
-KINDS: Final[dict[str, Callable[[Picture], Plane]]] = {
+KINDS: Final[dict[str, Callable[[Plane], Plane]]] = {
     "reference": _reference,
     "whole": _whole,
     "left_square": _first_square,
@@ -146,41 +172,18 @@ KINDS: Final[dict[str, Callable[[Picture], Plane]]] = {
 }
 
 
-def _square(picture: Picture, *, last: bool) -> Plane:
-    width, height = picture.format.width, picture.format.height
-    side = min(width, height)
-    # Sides are even, so these offsets fall on whole chroma samples.
-    left, top = (width - side, height - side) if last else (0, 0)
-    luma = np.s_[top : top + side, left : left + side]
-    chroma = np.s_[top // 2 : (top + side) // 2, left // 2 : (left + side) // 2]
-    planes = (picture.y[luma], picture.u[chroma], picture.v[chroma])
-    return _for_network(picture.format, planes, SIDE)
-
-
-def _for_network(layout: PictureFormat, planes: tuple[Plane, Plane, Plane], side: int) -> Plane:
-    """Squash planes to ``side`` x ``side`` RGB, as softly as the network's own resizing does."""
-    rows, columns = planes[0].shape
-    small = _stack(planes, side, side)
+def _for_network(pixels: Plane, side: int) -> Plane:
+    """Squash RGB to ``side`` x ``side``, as softly as the network's own resizing does."""
+    rows, columns = pixels.shape[:2]
     small = cv2.sepFilter2D(
-        small,
+        resize(pixels, side, side).astype(np.float32),
         -1,
         _SOFTEN if columns > side else _KEEP,
         _SOFTEN if rows > side else _KEEP,
         borderType=cv2.BORDER_REPLICATE,
-    ).astype(np.float32, copy=False)
-    return _to_rgb(layout, small)
-
-
-def _stack(planes: tuple[Plane, Plane, Plane], width: int, height: int) -> NDArray[np.float32]:
-    """Bring Y, U, V to one size: float32 ``(height, width, 3)``, values 0 to 255."""
-    return cv2.merge([resize(plane, width, height) for plane in planes]).astype(np.float32)
-
-
-def _to_rgb(layout: PictureFormat, yuv: NDArray[np.float32]) -> Plane:
-    """Turn float32 ``(height, width, 3)`` YUV into uint8 RGB, by colour range and matrix."""
-    mixed = cv2.transform(yuv, _matrix(layout))
-    pixels: Plane = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-    return pixels
+    )
+    view: Plane = np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    return view
 
 
 def _matrix(layout: PictureFormat) -> NDArray[np.float32]:

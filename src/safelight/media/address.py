@@ -16,6 +16,12 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from safelight.errors import UsageError
+from safelight.media.graph import check_graph
+from safelight.media.redaction import looks_like_address, redact, shown_as
+
+__all__ = [
+    "NETWORK", "RTMP_PORT", "Address", "Kind", "parse_sink", "parse_source", "redact", "same_file",
+]  # fmt: skip
 
 RTMP_PORT: Final = 1935
 
@@ -54,11 +60,11 @@ class Address:
     def shown(self) -> str:
         """The address as it may be shown: without stream key, user, password or query."""
         if self.kind is Kind.LISTEN:
-            return redact(f"{self.target}?listen=1")
+            return shown_as(f"{self.target}?listen=1")
         if self.kind in NETWORK:
-            return redact(self.target)
+            return shown_as(self.target)
         prefix = {Kind.DEVICE: "device:", Kind.LAVFI: "lavfi:", Kind.NULL: "null:"}
-        return prefix.get(self.kind, "") + self.target
+        return prefix.get(self.kind, "") + redact(self.target)
 
     def __repr__(self) -> str:
         # A stream key must not reach a log by way of a dataclass's repr.
@@ -73,8 +79,6 @@ _SINK_HINT: Final = "give a file, rtmp:// or rtmps://…, or null:"
 
 # A scheme of one letter is a Windows drive.
 _SCHEME: Final = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.\-]+):")
-_URL: Final = re.compile(r"\b(?:rtmp[a-z]*|rtsps?|https?|srt|rtp|udp|tcp)://[^\s'\"<>]+", re.I)
-_OPENS_FILES: Final = re.compile(r"\ba?movie\b")
 
 
 def parse_source(text: str, *, bind: str | None = None) -> Address:
@@ -100,7 +104,7 @@ def parse_source(text: str, *, bind: str | None = None) -> Address:
             address = Address(Kind.DEVICE, device)
         case "lavfi":
             address = _graph(text.split(":", 1)[1])
-        case None:
+        case None if not looks_like_address(text):
             address = Address(Kind.FILE, text)
         case _:
             address = _file_or_refuse(text, _SOURCE_HINT)
@@ -126,7 +130,7 @@ def parse_sink(text: str) -> Address:
         if text != "null:":
             raise UsageError("null: takes nothing after it", _SINK_HINT)
         return Address(Kind.NULL, "")
-    if scheme is None:
+    if scheme is None and not looks_like_address(text):
         return Address(Kind.FILE, text)
     return _file_or_refuse(text, _SINK_HINT)
 
@@ -136,31 +140,11 @@ def same_file(source: Address, sink: Address) -> bool:
     if source.kind is not Kind.FILE or sink.kind is not Kind.FILE:
         return False
     try:
+        # By what they are, not by name: links of both kinds are noticed.
         return os.path.samefile(source.target, sink.target)
     except OSError:
         # One of them does not exist (yet): then only equal paths name the same file.
-        return Path(source.target).absolute() == Path(sink.target).absolute()
-
-
-def redact(text: str) -> str:
-    """Hide stream keys, users, passwords and queries in every address within ``text``.
-
-    ``rtmp://host/app/KEY`` becomes ``rtmp://host/app/…``; ``?listen=1`` stays.
-    """
-    return _URL.sub(lambda found: _redacted(found.group()), text)
-
-
-def _redacted(url: str) -> str:
-    scheme, rest = url.split("://", 1)
-    rest, _, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    app, cut, _ = path.partition("/")
-    shown = f"{scheme}://{'…@' if at or user else ''}{host}{slash}{app}"
-    shown += "/…" if cut else ""
-    if not query:
-        return shown
-    return shown + ("?listen=1" if query == "listen=1" else "?…")
+        return os.path.realpath(source.target) == os.path.realpath(sink.target)
 
 
 def _scheme(text: str) -> str | None:
@@ -174,9 +158,13 @@ def _refuse_unprintable(text: str, hint: str) -> None:
 
 
 def _file_or_refuse(text: str, hint: str) -> Address:
-    # "a:b.mp4" may well be a file; it is one only if it is there, or stands in a folder.
-    if "://" not in text and Path(text).exists():
+    # "a:b.mp4" may well be a file; it is one only if it is there. So may "srt/b.mp4" be one,
+    # where there is such a folder.
+    path = Path(text)
+    if "://" not in text and (path.exists() or (":" not in text and path.parent.is_dir())):
         return Address(Kind.FILE, text)
+    if looks_like_address(text):
+        raise UsageError(f"{shown_as(text)} is not an address that can be guarded", hint)
     scheme = text.split(":", 1)[0].lower()
     raise UsageError(f"{scheme}: is not an address that can be guarded", hint)
 
@@ -184,20 +172,21 @@ def _file_or_refuse(text: str, hint: str) -> Address:
 def _graph(graph: str) -> Address:
     if not graph:
         raise UsageError("no graph is given", "give for example lavfi:testsrc2=size=640x360")
-    if _OPENS_FILES.search(graph):
-        raise UsageError("a lavfi graph may open no file", "give the file itself as SOURCE")
+    check_graph(graph)
     return Address(Kind.LAVFI, graph)
 
 
 def _network(text: str, scheme: str, bind: str | None) -> Address:
     shape = "rtsp://host/path" if scheme == "rtsp" else f"{scheme}://host/app/key"
+    if "://" not in text or any(sign.isspace() for sign in text):
+        raise UsageError(f"{shown_as(text)} is not an address", f"write {shape}")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"{redact(text)} is not an address", f"write {shape}") from error
+        raise UsageError(f"{shown_as(text)} is not an address", f"write {shape}") from error
     if not parts.hostname:
-        raise UsageError(f"{redact(text)} names no host", f"write {shape}")
+        raise UsageError(f"{shown_as(text)} names no host", f"write {shape}")
     listen = scheme != "rtsp" and "listen=" in parts.query
     if not listen:
         if bind is not None:
@@ -212,7 +201,7 @@ def _network(text: str, scheme: str, bind: str | None) -> Address:
 def _listen(parts: SplitResult, port: int, bind: str | None) -> Address:
     if parts.scheme.lower() != "rtmp" or parts.query != "listen=1":
         raise UsageError(
-            f"{redact(parts.geturl())} cannot be listened at",
+            f"{shown_as(parts.geturl())} cannot be listened at",
             "write rtmp://127.0.0.1:1935/app/key?listen=1",
         )
     if parts.username or parts.password:
@@ -222,7 +211,7 @@ def _listen(parts: SplitResult, port: int, bind: str | None) -> Address:
         raise UsageError(f"--bind {bind!r} is not an IP address", "give for example 192.168.1.5")
     if bind is None and not _is_loopback(host):
         raise UsageError(
-            f"{redact(parts.geturl())} would listen beyond this machine",
+            f"{shown_as(parts.geturl())} would listen beyond this machine",
             "use 127.0.0.1, or name the address with --bind",
         )
     where = f"[{host}]" if ":" in host else host

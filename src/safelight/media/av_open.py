@@ -126,15 +126,27 @@ def open_container(
         case _:
             raise SourceError(f"{address.shown} is not a source", "give a file or a stream")
     try:
-        return Opened(av.open(target, "r", format=form, options=options, timeout=timeout))
-    except LIBAV_ERRORS as error:
-        if address.kind is Kind.LISTEN and error.errno not in _OWN_FAULT:
-            if accept_s is not None and isinstance(error, TimeoutError):
-                raise TimeoutError from error
-            raise PublisherLeftError from error
-        raise SourceError(
-            f"cannot open {address.shown}: {words(error)}", _HINTS[address.kind]
-        ) from error
+        return Opened(
+            av.open(
+                target,
+                "r",
+                format=form,
+                options=options,
+                timeout=timeout,
+                metadata_errors="replace",
+            )
+        )
+    except (*LIBAV_ERRORS, ValueError) as error:
+        raise _not_reached(address, error, accept_s) from error
+
+
+def _not_reached(address: Address, error: Exception, accept_s: float | None) -> Exception:
+    # A ValueError is the binding's own trouble with what it was sent, and has no number.
+    if address.kind is Kind.LISTEN and getattr(error, "errno", None) not in _OWN_FAULT:
+        if accept_s is not None and isinstance(error, TimeoutError):
+            return TimeoutError()
+        return PublisherLeftError()
+    return SourceError(f"cannot open {address.shown}: {words(error)}", _HINTS[address.kind])
 
 
 _HINTS: Final = {
@@ -176,9 +188,15 @@ def _open_file(address: Address) -> Opened:
             "protocol_whitelist": "none",
         }
         try:
-            container = av.open(_Nameless(file), mode="r", options=options, io_open=_refuse_other)
+            container = av.open(
+                _Nameless(file),
+                mode="r",
+                options=options,
+                io_open=_refuse_other,
+                metadata_errors="replace",
+            )
             return Opened(container, file)
-        except LIBAV_ERRORS as error:
+        except (*LIBAV_ERRORS, ValueError) as error:
             raise _not_opened(address, head, error) from error
     except BaseException:
         file.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
@@ -54,31 +56,50 @@ class Output(Protocol):
 
 
 class FileOutput:
-    """Writes ``NAME.part`` and renames it to ``NAME`` when it is whole."""
+    """Writes ``NAME.<random>.part`` and renames it to ``NAME`` when it is whole.
+
+    The unfinished file is new: it takes no name that is there already, and only a file that
+    was made here is removed.
+    """
 
     def __init__(self, address: Address) -> None:
         self._shown = address.shown
         self._path = Path(address.target)
-        self._part = self._path.with_name(self._path.name + ".part")
+        # Random, so that nothing else that is written meanwhile can mean this very file.
+        self._part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.part")
         suffix = self._path.suffix.lower()
         if suffix not in FORMATS:
             what = "cannot carry H.264" if suffix == ".webm" else "names no container that is known"
             raise SinkError(f"{self._shown} {what}", _TAKES)
         self._file = self._create()
-        self.container = av.open(
-            self._file, "w", format=FORMATS[suffix], container_options={"fflags": "+bitexact"}
-        )
+        try:
+            made = os.fstat(self._file.fileno())
+            self._made = (made.st_dev, made.st_ino)
+            self.container = av.open(
+                self._file,
+                "w",
+                format=FORMATS[suffix],
+                container_options={"fflags": "+bitexact"},
+                metadata_errors="replace",
+            )
+        except BaseException:
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+            raise
 
     def _create(self) -> BinaryIO:
         if self._path.is_dir():
             raise SinkError(f"{self._shown} is a directory", "give a file name in it")
+        if self._path.exists() and not self._path.is_file():
+            # Renaming over a pipe or a device would replace it for everybody.
+            raise SinkError(f"{self._shown} is not an ordinary file", "give another name")
         try:
             if not self._path.parent.is_dir():
                 raise SinkError(
                     f"cannot write {self._shown}: its folder is not there", "make the folder first"
                 )
-            # A link planted under that name is not followed.
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+            # It must be new: no file and no link that has that name is touched.
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
             descriptor = os.open(self._part, flags | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
             raise SinkError(
@@ -111,6 +132,8 @@ class FileOutput:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+            if not self._is_ours():
+                raise OSError(errno.ENOENT, "the unfinished file is gone")
             self._part.replace(self._path)
         except LIBAV_ERRORS as error:
             self.abandon()
@@ -127,4 +150,13 @@ class FileOutput:
         with contextlib.suppress(*LIBAV_ERRORS):
             self.container.close()
         with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+            if self._is_ours():
+                self._part.unlink()
+
+    def _is_ours(self) -> bool:
+        """Whether what has the unfinished file's name is what was made under it."""
+        try:
+            there = self._part.lstat()
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == self._made

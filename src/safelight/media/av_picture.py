@@ -31,6 +31,10 @@ _BT709: Final = 1  # H.273's and swscale's number alike
 # With the rest (YCgCo, ICtCp, …) the judge would see other colours than a person.
 _MATRICES: Final = frozenset({1, 2, 4, 5, 6, 7, 9, 10})
 
+# Transfers that show the numbers as the judge takes them. Under the others (linear 8, log 9
+# and 10, PQ 16, SMPTE 428 17, HLG 18, camera logs) a person sees another picture than it does.
+_TRANSFERS: Final = frozenset({1, 2, 4, 5, 6, 7, 11, 12, 13, 14, 15})
+
 # planes as they are, then how to turn them
 _Turn = Callable[[Plane], Plane]
 
@@ -56,6 +60,7 @@ def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> P
     """
     width, height = frame.width, frame.height
     _check_size(width, height)
+    transfer = _transfer(frame)
     turn, swaps = _turn(_display_matrix(frame))
     planes, full, matrix = _planes(frame)
     even_w, even_h = width & ~1, height & ~1
@@ -68,7 +73,7 @@ def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> P
         full_range=full,
         matrix=matrix,
         primaries=_code_point(frame.color_primaries),
-        transfer=_code_point(frame.color_trc),
+        transfer=transfer,
         sample_aspect=1 / aspect if swaps else aspect,
     )
     # The one copy: nothing may stay a view into a buffer that the decoder uses again.
@@ -187,6 +192,17 @@ def _matrix(frame: av.VideoFrame) -> int:
             "re-encode it with BT.709 colours",
         )
     return matrix
+
+
+def _transfer(frame: av.VideoFrame) -> int:
+    # Not by way of _code_point: libav's own numbers beyond 255 are camera logs.
+    transfer = _UNSPECIFIED if frame.color_trc in (0, 3) else int(frame.color_trc)
+    if transfer not in _TRANSFERS:
+        raise UnfitPictureError(
+            f"HDR or linear video (H.273 transfer {transfer}) is not judged as it is shown",
+            "convert it to SDR (BT.709) first",
+        )
+    return transfer
 
 
 def _code_point(value: int) -> int:

@@ -47,7 +47,7 @@ class AvSink:
         self._closed = False
 
     def open(self, info: SourceInfo) -> None:
-        """Open it: create the file's ``.part``, or connect to the server.
+        """Open it: create the unfinished file, or connect to the server.
 
         Raises:
             SinkError: it cannot be opened.

@@ -18,11 +18,14 @@ from safelight.media.av_picture import UnfitPictureError
 from safelight.media.flow import Flow
 from safelight.media.interface import DroppedStream, SourceInfo
 from safelight.media.tally import Tally
-from safelight.types import Frame, Picture
+from safelight.types import Frame, Picture, PictureFormat
 
 # Decoded frames that may wait to be read. Behind it a file is read no further and a
 # publisher is slowed down by TCP: nothing is dropped here.
 _AHEAD: Final = 16
+# So many bytes they may be together, unless they are two only: large pictures fill memory.
+_AHEAD_BYTES: Final = 64 * 1024 * 1024
+_AHEAD_LEAST: Final = 2
 _CLOSE_S: Final = 1.0
 _RETRY_S: Final = 0.1
 
@@ -154,12 +157,19 @@ class AvSource:
 
     def _pass_on(self, frame: Frame) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: len(self._queue) < _AHEAD or self._closed)
+            self._changed.wait_for(lambda: self._has_room(frame) or self._closed)
             if self._closed:
                 return False
             self._queue.append(frame)
             self._changed.notify_all()
             return True
+
+    def _has_room(self, frame: Frame) -> bool:
+        waiting = len(self._queue)
+        if waiting < _AHEAD_LEAST:
+            return True
+        size = sum(map(_size, self._queue)) + _size(frame)
+        return waiting < _AHEAD and size <= _AHEAD_BYTES
 
     def _frames(self) -> Iterator[Frame]:
         if self._address.kind is not Kind.LISTEN:
@@ -199,9 +209,18 @@ class AvSource:
                 arrived_ns = self._clock()
                 if self._info is None and isinstance(decoded.content, Picture):
                     self._info = self._describe(decoder, decoded.content)
+                if self._info is not None and isinstance(decoded.content, Picture):
+                    _check_colours(self._info.format, decoded.content.format)
                 yield from self._flow.frames(decoded, arrived_ns)
         except (UnreadableError, UnfitPictureError) as error:
             raise self._failure(error) from error
+        except ValueError as error:
+            # The binding's own trouble with what it was sent, for example a text that is no
+            # UTF-8. Whoever sent it goes; a listener waits for the next one.
+            unreadable = UnreadableError(
+                "its data cannot be read", "record or send it again", broke_off=True
+            )
+            raise self._failure(unreadable) from error
         finally:
             opened.close()
         if self._info is None and self._address.kind is not Kind.LISTEN:
@@ -239,3 +258,23 @@ class AvSource:
         # Nobody may be listening any more, which is what is wanted.
         with contextlib.suppress(OSError), socket.create_connection(where, timeout=0.2):
             pass
+
+
+def _size(frame: Frame) -> int:
+    content = frame.content
+    if isinstance(content, Picture):
+        return content.y.nbytes + content.u.nbytes + content.v.nbytes
+    return content.samples.nbytes
+
+
+def _check_colours(opened: PictureFormat, now: PictureFormat) -> None:
+    """A sink says once which colours it holds: others would be shown as another picture."""
+    if (now.matrix, now.primaries, now.transfer) != (
+        opened.matrix,
+        opened.primaries,
+        opened.transfer,
+    ):
+        raise UnfitPictureError(
+            "its colour space (matrix, primaries or transfer) changed in mid-stream",
+            "re-encode it with one, or guard each part by itself",
+        )

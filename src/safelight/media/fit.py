@@ -20,8 +20,8 @@ _GREY: Final = 128
 def fit(picture: Picture, target: PictureFormat) -> Planes:
     """Return the picture's planes as ``target`` needs them, its shape kept, bars black.
 
-    A picture of that very format is returned as it is. Range is converted; a change of
-    matrix, primaries or transfer is not.
+    A picture of that very format is returned as it is. Range is converted; matrix, primaries
+    and transfer are not: a source that changes them is cut off before it gets here.
     """
     planes: Planes = (picture.y, picture.u, picture.v)
     source = picture.format
@@ -64,13 +64,26 @@ def _placed(
     plane: Plane, shape: tuple[int, int], inner: tuple[int, int, int, int], background: int
 ) -> Plane:
     top, left, height, width = inner
-    shrinks = height < plane.shape[0] or width < plane.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     canvas = np.full(shape, background, dtype=np.uint8)
-    canvas[top : top + height, left : left + width] = cv2.resize(
-        plane, (width, height), interpolation=how
-    )
+    canvas[top : top + height, left : left + width] = _resized(plane, width, height)
     return canvas
+
+
+def _resized(plane: Plane, width: int, height: int) -> Plane:
+    """Bring a plane to ``(height, width)``: area averaging down, bilinear up, in two steps.
+
+    OpenCV's area mode quietly becomes bilinear sampling on *both* axes as soon as one grows.
+    Most pixels of the other would then leave no trace, so that another picture left than the
+    one that was judged.
+    """
+    rows, columns = plane.shape
+    for size, how in (
+        ((min(width, columns), min(height, rows)), cv2.INTER_AREA),
+        ((width, height), cv2.INTER_LINEAR),
+    ):
+        if size != plane.shape[::-1]:
+            plane = cv2.resize(plane, size, interpolation=how).astype(np.uint8, copy=False)
+    return plane
 
 
 def _tables(*, to_full: bool) -> tuple[Plane, Plane]:

@@ -67,6 +67,9 @@ def words(error: BaseException) -> str:
         return _WORDS[number]
     if isinstance(error, FFmpegError | OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
+    if isinstance(error, ValueError):
+        # The binding's own, about a text that is no UTF-8 or a number out of range.
+        return "its data cannot be read"
     return type(error).__name__
 
 

@@ -117,7 +117,9 @@ def _connect(target: str, more: dict[str, str]) -> OutputContainer:
     } | more
     # The binding passes no options to a connection; libav's "tee" does, to its one branch.
     given = ":".join(f"{name}={_escaped(value, ':]')}" for name, value in options.items())
-    output = av.open(_escaped(f"[{given}]{target}", "|"), "w", format="tee")
+    output = av.open(
+        _escaped(f"[{given}]{target}", "|"), "w", format="tee", metadata_errors="replace"
+    )
     output.add_data_stream()
     output.start_encoding()
     return output

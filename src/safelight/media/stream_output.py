@@ -80,6 +80,7 @@ class StreamOutput:
                 # Pictures do not wait for sound that may not come.
                 "max_interleave_delta": "100000",
             },
+            metadata_errors="replace",
         )
 
     def start(self) -> None:
@@ -219,6 +220,8 @@ class Publisher:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        # Their numbers may soon belong to other files.
+        self._in = self._out = -1
 
     def _expect(self, wanted: str, limit_s: float) -> None:
         line = self._next_line(limit_s)

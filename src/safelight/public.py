@@ -1,0 +1,42 @@
+"""What ``safelight`` offers, loaded when the first of it is asked for: see ``__init__``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from safelight.bundle.trust import default_folder, describe, stand_in_folder
+from safelight.cooldown import default_folder as state_folder
+from safelight.errors import SafelightError
+from safelight.events import StreamEvent
+from safelight.media.address import redact
+from safelight.opening import cool_down, open, verify_bundle, verify_policy
+from safelight.policies import names as policy_names
+from safelight.policies import text as policy_text
+from safelight.report import Report
+from safelight.session import Session
+from safelight.types import CardText, Direction, Reason, State
+
+__version__ = version("safelight")
+
+__all__ = [
+    "CardText",
+    "Direction",
+    "Reason",
+    "Report",
+    "SafelightError",
+    "Session",
+    "State",
+    "StreamEvent",
+    "__version__",
+    "cool_down",
+    "default_folder",
+    "describe",
+    "open",
+    "policy_names",
+    "policy_text",
+    "redact",
+    "stand_in_folder",
+    "state_folder",
+    "verify_bundle",
+    "verify_policy",
+]
