@@ -21,6 +21,7 @@ from tests.media.helpers import (
     write_video,
 )
 
+from safelight.errors import SinkError
 from safelight.media import av_open, av_source
 from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
