@@ -518,7 +518,7 @@ class VerifiedBundle:
     """A bundle every file of which was checked. Minted only in bundle/trust.py.
 
     ``files`` holds the checked bytes themselves: nothing is read from disk a second time.
-    ``sha256`` is the digest of the manifest, which pins every file.
+    ``manifest`` holds the manifest's own bytes, and ``sha256`` their digest: it pins every file.
     """
 
     id: str
@@ -533,7 +533,8 @@ class VerifiedBundle:
     self_tests: tuple[SelfTest, ...]
     age_from: float
     mint: InitVar[object]
-    files: Mapping[str, bytes] = field(repr=False, default_factory=dict)
+    manifest: bytes = field(repr=False)
+    files: Mapping[str, bytes] = field(repr=False)
 
     def __post_init__(self, mint: object) -> None:
         if mint is not TRUST_MINT:

@@ -189,6 +189,24 @@ def test_what_was_checked_is_what_is_kept(copied: Path) -> None:
     assert bundle.files["face.png"] == whole
 
 
+def test_a_carried_bundle_is_checked_again_where_it_arrives() -> None:
+    bundle = verify(trust.stand_in_folder("face"))
+    again = trust.verify_again(bundle.manifest, bundle.files, sha256=bundle.sha256)
+    assert again.sha256 == bundle.sha256 == hashlib.sha256(bundle.manifest).hexdigest()
+    assert dict(again.files) == dict(bundle.files)
+    name, content = next(iter(bundle.files.items()))
+    for raw, files, digest in (
+        (bundle.manifest + b" ", bundle.files, bundle.sha256),
+        (bundle.manifest, bundle.files, "0" * 64),
+        (bundle.manifest, {**bundle.files, name: content + b"x"}, bundle.sha256),
+        (bundle.manifest, {**bundle.files, name: bytes(len(content))}, bundle.sha256),
+        (bundle.manifest, {**bundle.files, "more": b"x"}, bundle.sha256),
+        (bundle.manifest, {}, bundle.sha256),
+    ):
+        with pytest.raises(BundleError):
+            trust.verify_again(raw, files, sha256=digest)
+
+
 def test_describing_needs_no_files_and_mints_nothing(copied: Path) -> None:
     (copied / "face.png").unlink()
     manifest = trust.describe(copied)

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -95,14 +96,33 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
     files: dict[str, bytes] = {}
     for name, file in manifest.files.items():
         if isinstance(file.source, InFolder):
-            content = _read_inside(folder, file.source.file, file.bytes)
+            files[name] = _read_inside(folder, file.source.file, file.bytes)
         else:
-            content = _read_packaged(file.source.package, file.source.path, file.bytes)
-        if len(content) != file.bytes:
+            files[name] = _read_packaged(file.source.package, file.source.path, file.bytes)
+    return _mint(manifest, raw, files)
+
+
+def verify_again(raw: bytes, files: Mapping[str, bytes], *, sha256: str) -> VerifiedBundle:
+    """Check a verified bundle's bytes once more, where they arrived (in the judge's process).
+
+    ``raw``: the manifest's bytes; ``sha256``: their digest, as it was verified at first.
+
+    Raises:
+        BundleError: anything is not as it was.
+    """
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        _refuse("its manifest is not the one that was verified")
+    return _mint(_parse(raw), raw, files)
+
+
+def _mint(manifest: Manifest, raw: bytes, files: Mapping[str, bytes]) -> VerifiedBundle:
+    if set(files) != set(manifest.files):
+        _refuse("its files are not those that the manifest names")
+    for name, file in manifest.files.items():
+        if len(files[name]) != file.bytes:
             _refuse(f"file {name} is not {file.bytes} bytes long")
-        if hashlib.sha256(content).hexdigest() != file.sha256:
+        if hashlib.sha256(files[name]).hexdigest() != file.sha256:
             _refuse(f"file {name} is not the one that was pinned (SHA-256 differs)")
-        files[name] = content
     return VerifiedBundle(
         id=manifest.id,
         version=manifest.version,
@@ -124,6 +144,7 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
         ),
         age_from=manifest.thresholds.age_from,
         mint=TRUST_MINT,
+        manifest=raw,
         files=files,
     )
 
@@ -137,10 +158,14 @@ def _manifest(folder: Path) -> tuple[Manifest, bytes]:
     checksum = _read_inside(folder, CHECKSUM, _MAX_MANIFEST_BYTES)
     if checksum != checksum_bytes(raw):
         _refuse(f"{MANIFEST} does not match {CHECKSUM}")
+    return _parse(raw), raw
+
+
+def _parse(raw: bytes) -> Manifest:
     try:
         # pydantic keeps the last of two equal keys; two readers could then disagree.
         json.loads(raw, object_pairs_hook=_no_duplicates)
-        return Manifest.model_validate_json(raw), raw
+        return Manifest.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
