@@ -27,7 +27,6 @@ JUDGE_CALLS: Final = (
     "madvise",  # pages given back, or asked for in large pieces; nothing else
     "futex",  # locks inside the libraries
     "clock_gettime",  # time and CPU time, where the kernel's page of clocks cannot tell
-    "getrusage",  # the C library's account of this process alone
     "restart_syscall",  # goes on after SIGSTOP and SIGCONT
     "rt_sigreturn",  # comes back from a signal handler
     "exit_group",  # ends
@@ -116,7 +115,6 @@ _JUDGE_RULES: Final[_Rules] = {
     "mmap": ((_Is(2, 0, _PROT_EXEC), _Is(3, _MAP_ANONYMOUS, _MAP_ANONYMOUS | _MAP_SHARED)),),
     "mprotect": ((_Is(2, 0, _PROT_EXEC),),),
     "madvise": tuple((_Is(2, a),) for a in (_MADV_DONTNEED, _MADV_FREE, _MADV_HUGEPAGE)),
-    "getrusage": ((_Is(0, 0),),),
 }
 _TEMPLATE_RULES: Final[_Rules] = {
     "mmap": ((_Is(2, 0, _PROT_EXEC),),),
@@ -125,7 +123,6 @@ _TEMPLATE_RULES: Final[_Rules] = {
         *_JUDGE_RULES["madvise"],
         *(((_Is(2, a),)) for a in (_MADV_DONTFORK, _MADV_DONTDUMP)),
     ),
-    "getrusage": ((_Is(0, 0),),),
     "clone": ((_Is(0, _SIGCHLD, _NOT_A_FORK | 0xFF),),),
     "kill": ((_Is(0, 0, 0x80000000), _Is(1, _SIGKILL)),),
     "fcntl": tuple((_Is(1, command),) for command in _FCNTL),
