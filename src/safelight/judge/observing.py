@@ -50,22 +50,14 @@ def observed(pid: int) -> frozenset[str]:
         found.add(SYSTEM_CALLS)
     if all(int(status.get(name, "f"), 16) == 0 for name in ("CapEff", "CapPrm", "CapInh")):
         found.add(NO_CAPABILITIES)
-<<<<<<< HEAD
-=======
         if hidden:  # a process with more rights than who looks is hidden for that alone
             found.add(NOT_TRACEABLE)
->>>>>>> sandbox
     if limits["Max core file size"] == 0:
         found.add(NO_CORE_DUMPS)
     if limits["Max file size"] == 0 and all(
         math.isfinite(limits[name]) for name in ("Max address space", "Max data size")
     ):
         found.add(LIMITS)
-<<<<<<< HEAD
-    if hidden:
-        found.add(NOT_TRACEABLE)
-=======
->>>>>>> sandbox
     if _has_other_network(pid):
         found.add(NETWORK_NAMESPACE)
     return frozenset(found)

@@ -148,10 +148,7 @@ def seal(*, read_from: int | None = None, write_to: int | None = None) -> tuple[
         read_from: the only descriptor that questions come from; None allows any open one.
         write_to: the only descriptor that answers go to; None allows any open one.
     """
-<<<<<<< HEAD
-=======
     system_calls.why_not()  # loads its library, if no template has: soon no file can be opened
->>>>>>> sandbox
     layers = (
         attempt(NO_NEW_PRIVILEGES, _no_new_privileges),
         attempt(NOT_TRACEABLE, not_traceable),
