@@ -280,3 +280,28 @@ def test_the_lists_hold_nothing_that_reaches_out() -> None:
     outward |= {"io_uring_setup", "bpf", "unshare", "setns", "mount", "ioctl", "userfaultfd"}
     assert not outward & {*sandbox.JUDGE_CALLS, *sandbox.TEMPLATE_CALLS}
     assert not {"clone", "kill", "prctl", "sendmsg", "sendto", "dup"} & set(sandbox.JUDGE_CALLS)
+
+
+DOCUMENT: Final = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+
+
+def section(heading: str) -> str:
+    return DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_document_lists_the_calls_of_a_judge() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section("System calls of a judge"), re.MULTILINE)
+    assert tuple(rows) == sandbox.JUDGE_CALLS
+
+
+def test_the_document_lists_the_calls_of_the_template() -> None:
+    listed = section("System calls of the template").split("\n\n")[-1]
+    assert tuple(re.findall(r"`(\w+)`", listed)) == sandbox.TEMPLATE_CALLS
+
+
+def test_the_document_lists_the_layers() -> None:
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \|[^|]*\| (required|extra) ", section("Layers"), re.MULTILINE)
+    )
+    assert tuple(name for name, kind in rows.items() if kind == "required") == sandbox.REQUIRED
+    assert tuple(name for name, kind in rows.items() if kind == "extra") == sandbox.EXTRA
