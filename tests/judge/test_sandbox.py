@@ -23,6 +23,7 @@ from safelight.judge.layers import FILE_SYSTEM, NETWORK_NAMESPACE, SYSTEM_CALLS
 if sys.platform != "linux" or sandbox.unsupported():
     pytest.skip("no sandbox here", allow_module_level=True)
 
+import pyseccomp
 from tests.judge.sealed import ACTS, HARMLESS, OUT_OF_MEMORY
 
 ROOTS = os.geteuid() == 0
@@ -162,6 +163,8 @@ def test_template_and_judge_die_with_their_guard(who: str) -> None:
         if not alive:
             return
         time.sleep(0.02)
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
     pytest.fail(f"still alive: {alive}")
 
 
@@ -280,6 +283,16 @@ def test_the_lists_hold_nothing_that_reaches_out() -> None:
     outward |= {"io_uring_setup", "bpf", "unshare", "setns", "mount", "ioctl", "userfaultfd"}
     assert not outward & {*sandbox.JUDGE_CALLS, *sandbox.TEMPLATE_CALLS}
     assert not {"clone", "kill", "prctl", "sendmsg", "sendto", "dup"} & set(sandbox.JUDGE_CALLS)
+
+
+@pytest.mark.parametrize(("machine", "absent"), [("X86_64", set()), ("AARCH64", {"dup2", "poll"})])
+def test_only_calls_that_a_machine_is_known_to_lack_are_left_out(
+    machine: str, absent: set[str]
+) -> None:
+    """A name that is misspelt, or gone, would be left out in silence."""
+    arch = getattr(pyseccomp.Arch, machine)
+    both = (*sandbox.JUDGE_CALLS, *sandbox.TEMPLATE_CALLS)
+    assert {name for name in both if pyseccomp.resolve_syscall(arch, name) < 0} == absent
 
 
 DOCUMENT: Final = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
