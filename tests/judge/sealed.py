@@ -220,6 +220,7 @@ class Template:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.ask)
+            os.close(1)  # whoever reads this program's output must not wait for a judge
             sandbox.die_with_parent(guard)
             sandbox.prepare(MEMORY)
             pid = judge(_spin_when_asked(questions), questions, says)
@@ -298,6 +299,8 @@ def spin() -> dict[str, Any]:
     template = Template()
     sandbox.renew_cpu(template.judge, 60)
     sandbox.renew_cpu(template.judge, 1)
+    os.kill(template.judge, signal.SIGSTOP)  # while it waits for a question: it goes on
+    os.kill(template.judge, signal.SIGCONT)
     os.write(template.ask, b"?")
     status = template.hear()
     return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0}

@@ -23,6 +23,7 @@ from safelight.judge.layers import FILE_SYSTEM, NETWORK_NAMESPACE, SYSTEM_CALLS
 if sys.platform != "linux" or sandbox.unsupported():
     pytest.skip("no sandbox here", allow_module_level=True)
 
+import pyseccomp
 from tests.judge.sealed import ACTS, HARMLESS, OUT_OF_MEMORY
 
 ROOTS = os.geteuid() == 0
@@ -162,6 +163,8 @@ def test_template_and_judge_die_with_their_guard(who: str) -> None:
         if not alive:
             return
         time.sleep(0.02)
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
     pytest.fail(f"still alive: {alive}")
 
 
@@ -280,3 +283,38 @@ def test_the_lists_hold_nothing_that_reaches_out() -> None:
     outward |= {"io_uring_setup", "bpf", "unshare", "setns", "mount", "ioctl", "userfaultfd"}
     assert not outward & {*sandbox.JUDGE_CALLS, *sandbox.TEMPLATE_CALLS}
     assert not {"clone", "kill", "prctl", "sendmsg", "sendto", "dup"} & set(sandbox.JUDGE_CALLS)
+
+
+@pytest.mark.parametrize(("machine", "absent"), [("X86_64", set()), ("AARCH64", {"dup2", "poll"})])
+def test_only_calls_that_a_machine_is_known_to_lack_are_left_out(
+    machine: str, absent: set[str]
+) -> None:
+    """A name that is misspelt, or gone, would be left out in silence."""
+    arch = getattr(pyseccomp.Arch, machine)
+    both = (*sandbox.JUDGE_CALLS, *sandbox.TEMPLATE_CALLS)
+    assert {name for name in both if pyseccomp.resolve_syscall(arch, name) < 0} == absent
+
+
+DOCUMENT: Final = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+
+
+def section(heading: str) -> str:
+    return DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_document_lists_the_calls_of_a_judge() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section("System calls of a judge"), re.MULTILINE)
+    assert tuple(rows) == sandbox.JUDGE_CALLS
+
+
+def test_the_document_lists_the_calls_of_the_template() -> None:
+    listed = section("System calls of the template").split("\n\n")[-1]
+    assert tuple(re.findall(r"`(\w+)`", listed)) == sandbox.TEMPLATE_CALLS
+
+
+def test_the_document_lists_the_layers() -> None:
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \|[^|]*\| (required|extra) ", section("Layers"), re.MULTILINE)
+    )
+    assert tuple(name for name, kind in rows.items() if kind == "required") == sandbox.REQUIRED
+    assert tuple(name for name, kind in rows.items() if kind == "extra") == sandbox.EXTRA

@@ -142,7 +142,8 @@ def seal(*, read_from: int | None = None, write_to: int | None = None) -> tuple[
 
     From here on it may make ``JUDGE_CALLS`` alone; any other kills it. Whatever layer is
     required is set or asked for again here, so a judge without a template is told apart. End
-    it by ``os._exit``: Python's own ending makes other calls.
+    it by ``os._exit``: Python's own ending makes other calls, and so do sleeping, sockets'
+    ``recv`` and ``send``, a traceback that nobody catches, and a first import.
 
     Args:
         read_from: the only descriptor that questions come from; None allows any open one.
