@@ -64,10 +64,7 @@ class Exchange:
         Raises:
             LyingError: it is no answer to an open question, or the judge has ended.
         """
-        try:
-            message = self.channel.recv(ANSWER_BYTES + 1)
-        except OSError as error:
-            raise LyingError("the judge cannot be heard") from error
+        message = self._receive()
         if not message:
             raise LyingError("the judge ended")
         try:
@@ -91,6 +88,17 @@ class Exchange:
         self._ring.close()
         self.channel.close()
 
+    def _receive(self) -> bytes:
+        try:
+            try:
+                return self.channel.recv(ANSWER_BYTES + 1)
+            except ConnectionResetError:
+                # Said once, when a judge ends with questions unread; what it had answered
+                # before is still there.
+                return self.channel.recv(ANSWER_BYTES + 1)
+        except OSError as error:
+            raise LyingError("the judge cannot be heard") from error
+
     def _send_what_fits(self) -> None:
         while self._waiting:
             token, picture, bits = self._waiting[0]
@@ -102,5 +110,7 @@ class Exchange:
             question = Question(token, slot, picture.format, bits)
             try:
                 self.channel.send(pack_question(question), socket.MSG_DONTWAIT)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # it has ended, which is heard after what it said before
             except OSError as error:
                 raise LyingError("the judge takes no questions") from error
