@@ -31,7 +31,8 @@ def run(data: bytes) -> None:
         f"{scheme}://host/{path}/{KEY}{user}",
         f"{scheme}://{user}:{KEY}@host/{path}",
         f"{scheme}://host/{path}?{user}={KEY}",
-        f"{scheme}://{KEY}@{path}",
+        f"{scheme}://{KEY}{user}@{path}",
+        f"{scheme}://{user}:{KEY}/{user}@{path}",
     ):
         _no_key(redact(before + address), f"redact({before + address!a})")
         _no_key(shown_as(address), f"shown_as({address!a})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -78,6 +79,15 @@ def make(clip: Clip) -> bytes:
             container.mux(cast(Any, sound).encode(_tone(sound)))
             container.mux(cast(Any, sound).encode(None))
     return file.getvalue()
+
+
+def with_slow_sound(rate: int = 1) -> bytes:
+    """Return a clip whose sound claims ``rate`` samples a second; a sink wants 48,000."""
+    clip = make(Clip("matroska", "ffv1", kind="gray", pictures=2, sound="pcm_u8"))
+    told = b"\xb5\x88" + struct.pack(">d", 48000.0)  # Matroska's SamplingFrequency
+    if told not in clip:
+        raise ValueError("the rate is not where it was")
+    return clip.replace(told, b"\xb5\x88" + struct.pack(">d", float(rate)))
 
 
 def _picture(clip: Clip, number: int) -> av.VideoFrame:

@@ -205,4 +205,4 @@ def seeds() -> tuple[bytes, ...]:
     return tuple(bytes([model]) + body for model in range(4) for body in bodies)
 
 
-TARGET = Target(run, seeds, text=False, pieces=600, max_len=1024)
+TARGET = Target(run, seeds, text=False, pieces=600, max_len=400)

@@ -51,9 +51,14 @@ def mutate(
 def _by_word(data: bytes, rng: random.Random, words: tuple[bytes, ...]) -> bytes:
     tokens = _TOKEN.findall(data) or [b""]
     at, other = rng.randrange(len(tokens)), rng.randrange(len(tokens))
-    match rng.randrange(6):
-        case 0 | 1:
+    match rng.randrange(8):
+        case 0:
             tokens[at] = rng.choice(words)
+        case 1 | 6 | 7:
+            # A value for a value of its kind, so that what is around it still parses.
+            kind = rng.choice((1, 2, 2, 3))
+            at = rng.choice([n for n, token in enumerate(tokens) if _kind(token) == kind] or [at])
+            tokens[at] = rng.choice([word for word in words if _kind(word) == kind] or words)
         case 2:
             tokens[at] = tokens[other]
         case 3:
@@ -64,6 +69,15 @@ def _by_word(data: bytes, rng: random.Random, words: tuple[bytes, ...]) -> bytes
             low, high = min(at, other), max(at, other)
             tokens[low:low] = tokens[low : min(high, low + 40)]
     return b"".join(tokens)
+
+
+def _kind(token: bytes) -> int:
+    """0 for what is no value; else 1 for a text, 2 for a number, 3 for a word alone."""
+    if token[:1] in (b'"', b"'"):
+        return 1
+    if re.fullmatch(rb"[+-]?(\d[\w.+-]*|nan|inf)", token, re.IGNORECASE):
+        return 2
+    return 3 if re.fullmatch(rb"[a-zA-Z_][\w.-]*", token) else 0
 
 
 def _by_byte(data: bytes, rng: random.Random, others: tuple[bytes, ...]) -> bytes:

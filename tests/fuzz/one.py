@@ -10,11 +10,13 @@ import random
 import resource
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.fuzz import targets
 from tests.fuzz.mutate import ODD, mutate, mutated
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, check
+
+_MOST_BYTES: Final = 8 << 30
 
 
 def main(arguments: list[str]) -> None:
@@ -23,11 +25,12 @@ def main(arguments: list[str]) -> None:
         under_atheris(name, rest[1:])
         return
     target = targets.load(name)
-    limit_memory(target)
+    before_kb = limit_memory()
     if rest[:1] == ["--mutated"]:
         for data in mutated(target, int(rest[1])):
             try:
                 target.run(data)
+                check_memory(target, before_kb)
             except BaseException as error:
                 error.add_note(f"input: {data.hex()}")
                 raise
@@ -56,11 +59,18 @@ def under_atheris(name: str, options: list[str]) -> None:
     fuzzer.Fuzz()
 
 
-def limit_memory(target: Target) -> None:
-    """Beyond what is mapped already: an input that wants more gets a MemoryError."""
+def limit_memory() -> int:
+    """Keep this machine usable; return the most that was held so far, in KiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    size = pages * resource.getpagesize() + (target.rss_mb << 20)
+    size = pages * resource.getpagesize() + _MOST_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def check_memory(target: Target, before_kb: int) -> None:
+    """Raise when more was held at a time than the target may."""
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) >> 10
+    check(grown_mb <= target.rss_mb, f"{grown_mb} MB for one input")
 
 
 if __name__ == "__main__":
