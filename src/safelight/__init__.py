@@ -9,7 +9,12 @@ from its first moment on.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+# onnxruntime reports its use to its maker unless told not to before it is loaded: a thread, a
+# data base in the user's cache folder, a log in the folder for temporary files (promise 5).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from safelight.public import (

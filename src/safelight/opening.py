@@ -19,8 +19,8 @@ from safelight.core.limits import HOLD_LIVESTREAM_NS, Limits
 from safelight.core.policy import Policy
 from safelight.core.stream import CoolDown
 from safelight.errors import UsageError
-from safelight.judge.inprocess import InProcessJudge
 from safelight.judge.judge import Judge
+from safelight.judge.supervisor import ProcessJudge
 from safelight.media import address
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
@@ -45,6 +45,7 @@ def open(
     region: str | None = None,
     bind: str | None = None,
     state: str | Path | None = None,
+    allow_weak_sandbox: bool = False,
     judge: Judge | None = None,
 ) -> Session:
     """Guard ``source``, and let what may leave go to ``sink``. The stream begins at once.
@@ -62,6 +63,8 @@ def open(
         region: country code whose help lines local cards show; from the locale when None.
         bind: the local address that a listening source may listen at besides loopback.
         state: the folder of the cool-down file.
+        allow_weak_sandbox: run although the judge's process cannot be isolated here as
+            docs/sandbox.md requires.
         judge: a ``Judge`` of your own in place of the one that comes with Safelight.
 
     Returns:
@@ -69,7 +72,8 @@ def open(
 
     Raises:
         UsageError, PolicyError, SourceError, SinkError: it cannot be opened.
-        UntrustedError: the bundle does not verify, or the judge fails its self-test.
+        UntrustedError: the bundle does not verify, or the judge fails its self-test or cannot
+            be isolated.
     """
     gone_by = policies.load(policy)
     way = _direction(direction)
@@ -82,7 +86,7 @@ def open(
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
-    looking = judge if judge is not None else InProcessJudge(verified)
+    looking = judge or ProcessJudge(verified, allow_weak=allow_weak_sandbox)
 
     def make_engine(info: SourceInfo) -> Engine:
         # A cool-down is a pause for the people of a live stream. A file is judged on its own,

@@ -56,6 +56,13 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
         bool,
         typer.Option("--test-bundle", help="Let a stand-in bundle judge; all is stamped TEST."),
     ] = False,
+    allow_weak_sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--allow-weak-sandbox",
+            help="Run although the judge cannot be isolated here. See safelight doctor.",
+        ),
+    ] = False,
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a JSON report at the end.")
     ] = None,
@@ -128,6 +135,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             direction=chosen.direction or "outgoing",
             bundle=chosen.bundle,
             test_bundle=test_bundle,
+            allow_weak_sandbox=allow_weak_sandbox,
             hold_ms=chosen.hold_ms,
             resume_after_s=after,
             region=chosen.region,

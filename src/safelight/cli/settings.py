@@ -1,9 +1,9 @@
 """``safelight.toml``: the flags of ``guard``, written down.
 
 A key is a flag without its dashes; a flag on the command line counts before it. A stand-in
-bundle is asked for on the command line only: a file that lies about must not choose it. Nor
-may a file that merely lies in the current folder, and that nobody named, choose what is
-written, what judges, or a policy that somebody wrote.
+bundle, or a judge that is not isolated, is asked for on the command line only: a file that lies
+about must not choose it. Nor may a file that merely lies in the current folder, and that nobody
+named, choose what is written, what judges, who may connect, or a policy that somebody wrote.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from safelight.errors import UsageError
 
 NAME: Final = "safelight.toml"
 _MAX_BYTES: Final = 65_536
-_ONLY_WHEN_NAMED: Final = ("events", "report", "state", "bundle")
+_ONLY_WHEN_NAMED: Final = ("events", "report", "state", "bundle", "bind")
+_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox")
 Words = Annotated[str, Field(min_length=1)]
 
 
@@ -95,10 +96,8 @@ def _refuse_unnamed(settings: Settings) -> None:
 def _not_understood(path: Path, error: ValidationError) -> UsageError:
     first = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    if key == "test-bundle":
-        return UsageError(
-            f"{path}: test-bundle cannot be set in a file", "give --test-bundle itself"
-        )
+    if key in _ONLY_AS_FLAGS:
+        return UsageError(f"{path}: {key} cannot be set in a file", f"give --{key} itself")
     if first["type"] == "extra_forbidden":
         known = ", ".join(name.replace("_", "-") for name in Settings.model_fields)
         return UsageError(f"{path}: unknown key {key[:64]!r}", f"use {known}")

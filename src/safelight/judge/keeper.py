@@ -12,7 +12,7 @@ from safelight.errors import JudgeError
 from safelight.judge.judge import Judge, JudgeFault
 from safelight.types import Picture, Token
 
-HUNG_S: Final = 5.0  # no answer for so long while questions are open: it hangs
+HUNG_S: Final = 2.0  # no answer for so long while questions are open: it hangs
 BACK_OFF_S: Final = 0.5  # before the second restart in a row; the first is at once
 
 

@@ -1,0 +1,196 @@
+"""The system calls that the judge and its template may make; any other ends the process.
+
+Two filters, the second on top of the first. The template (which loads the detectors, then
+forks judges) keeps what forking and receiving descriptors need. The judge keeps what reading a
+question, computing and writing an answer need. docs/sandbox.md lists both.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pyseccomp import Arg
+
+# Every call of a sealed judge. Memory is what an inference asks of the kernel; little else.
+JUDGE_CALLS: Final = (
+    "read",  # the next question
+    "write",  # the answer
+    "close",  # what Python lets go of; closing gives no power
+    "brk",  # memory for small things
+    "mmap",  # memory for large ones; private and anonymous only, never executable
+    "munmap",  # memory given back
+    "mremap",  # a large block grows
+    "mprotect",  # the C library's heaps grow and shrink; never executable
+    "madvise",  # pages given back, or asked for in large pieces; nothing else
+    "futex",  # locks inside the libraries
+    "clock_gettime",  # time and CPU time, where the kernel's page of clocks cannot tell
+    "restart_syscall",  # goes on after SIGSTOP and SIGCONT
+    "rt_sigreturn",  # comes back from a signal handler
+    "exit_group",  # ends
+)
+
+# What the template needs besides, until it is a judge.
+TEMPLATE_CALLS: Final = (
+    "clone",  # fork, and nothing but fork: no threads, no namespaces
+    "wait4",  # notices that a judge ended
+    "waitid",
+    "kill",  # ends a judge: SIGKILL alone
+    "recvmsg",  # commands, and descriptors with them
+    "recvfrom",
+    "sendmsg",  # replies
+    "sendto",
+    "poll",
+    "ppoll",
+    "getsockname",  # Python looks at a socket that it is handed
+    "getsockopt",
+    "close_range",  # a judge closes what it does not need
+    "dup",
+    "dup2",
+    "dup3",
+    "fcntl",
+    "lseek",
+    "fstat",  # Python looks at a file before it maps it
+    "newfstatat",  # the same, by another name: of an open descriptor only
+    "prlimit64",  # the limits of this process alone
+    "prctl",  # name, death with the parent, no new privileges, not dumpable; nothing else
+    "seccomp",  # the judge's own filter
+    "getpid",
+    "getppid",
+    "gettid",
+    "getrandom",  # Python seeds itself again after a fork
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "sigaltstack",
+    "set_robust_list",  # the C library after a fork
+    "rseq",
+    "sched_yield",
+    "mlock",
+    "mlock2",
+)
+
+_PROT_EXEC: Final = 4
+_MAP_SHARED: Final = 1
+_MAP_ANONYMOUS: Final = 0x20
+_MADV_DONTNEED, _MADV_FREE, _MADV_HUGEPAGE, _MADV_DONTFORK, _MADV_DONTDUMP = 4, 8, 14, 10, 16
+_SIGCHLD: Final = 17
+_SIGKILL: Final = 9
+_AT_EMPTY_PATH: Final = 0x1000
+# Every clone flag that makes a thread, a namespace or a traced child; fork has none of them.
+_NOT_A_FORK: Final = (
+    0x00000100  # VM
+    | 0x00000200  # FS
+    | 0x00000400  # FILES
+    | 0x00000800  # SIGHAND
+    | 0x00002000  # PTRACE
+    | 0x00008000  # PARENT
+    | 0x00010000  # THREAD
+    | 0x7E020000  # NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+)
+_FCNTL: Final = (0, 1, 2, 3, 4, 1030, 1034)  # DUPFD, GETFD, SETFD, GETFL, SETFL, …CLOEXEC, SEALS
+# SET_PDEATHSIG and GET, GET_DUMPABLE, SET_NAME and GET, GET_SECCOMP, SET_SECCOMP,
+# SET_NO_NEW_PRIVS and GET. SET_DUMPABLE comes with its argument below.
+_PRCTL: Final = (1, 2, 3, 15, 16, 21, 22, 38, 39)
+
+
+@dataclass(frozen=True, slots=True)
+class _Is:
+    """An argument (by its place, from 0) must have this value under this mask."""
+
+    place: int
+    value: int
+    mask: int = 0xFFFFFFFF  # ints and options; the kernel ignores what is above
+
+    def as_rule(self) -> Arg:
+        from pyseccomp import MASKED_EQ, Arg  # noqa: PLC0415  (absent outside Linux)
+
+        return Arg(self.place, MASKED_EQ, self.mask, self.value)
+
+
+_Rules = dict[str, tuple[tuple[_Is, ...], ...]]  # alternatives, each a set of conditions
+
+_JUDGE_RULES: Final[_Rules] = {
+    "mmap": ((_Is(2, 0, _PROT_EXEC), _Is(3, _MAP_ANONYMOUS, _MAP_ANONYMOUS | _MAP_SHARED)),),
+    "mprotect": ((_Is(2, 0, _PROT_EXEC),),),
+    "madvise": tuple((_Is(2, a),) for a in (_MADV_DONTNEED, _MADV_FREE, _MADV_HUGEPAGE)),
+}
+_TEMPLATE_RULES: Final[_Rules] = {
+    "mmap": ((_Is(2, 0, _PROT_EXEC),),),
+    "mprotect": ((_Is(2, 0, _PROT_EXEC),),),
+    "madvise": (
+        *_JUDGE_RULES["madvise"],
+        *(((_Is(2, a),)) for a in (_MADV_DONTFORK, _MADV_DONTDUMP)),
+    ),
+    "clone": ((_Is(0, _SIGCHLD, _NOT_A_FORK | 0xFF),),),
+    "kill": ((_Is(0, 0, 0x80000000), _Is(1, _SIGKILL)),),
+    "fcntl": tuple((_Is(1, command),) for command in _FCNTL),
+    "newfstatat": ((_Is(3, _AT_EMPTY_PATH, _AT_EMPTY_PATH),),),
+    "prlimit64": ((_Is(0, 0),),),
+    "prctl": (*((_Is(0, option),) for option in _PRCTL), (_Is(0, 4), _Is(1, 0))),
+}
+
+
+def restrict_judge(*, read_from: int | None = None, write_to: int | None = None) -> None:
+    """Allow every thread of this process ``JUDGE_CALLS`` alone, for good.
+
+    Args:
+        read_from: the only descriptor to read from; None allows any.
+        write_to: the only descriptor to write to; None allows any.
+
+    Raises:
+        OSError, RuntimeError: the filter is not in force.
+    """
+    rules = dict(_JUDGE_RULES)
+    if read_from is not None:
+        rules["read"] = ((_Is(0, read_from),),)
+    if write_to is not None:
+        rules["write"] = ((_Is(0, write_to),),)
+    _load(JUDGE_CALLS, rules)
+
+
+def restrict_template() -> None:
+    """Allow every thread of this process ``JUDGE_CALLS`` and ``TEMPLATE_CALLS`` alone.
+
+    Raises:
+        OSError, RuntimeError: the filter is not in force.
+    """
+    _load((*JUDGE_CALLS, *TEMPLATE_CALLS), _TEMPLATE_RULES)
+
+
+def _load(names: tuple[str, ...], rules: _Rules) -> None:
+    if (why := why_not()) is not None:
+        raise RuntimeError(why)
+    import pyseccomp  # noqa: PLC0415  (absent outside Linux)
+
+    allowed = pyseccomp.SyscallFilter(pyseccomp.KILL_PROCESS)
+    # Another machine's calls (32 bit on 64) are as dead as unlisted ones.
+    allowed.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
+    allowed.set_attr(pyseccomp.Attr.CTL_NNP, 1)
+    allowed.set_attr(pyseccomp.Attr.CTL_TSYNC, 1)
+    for name in names:
+        number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
+        if number < 0:  # this machine has no such call (poll, dup2, … on aarch64)
+            continue
+        for conditions in rules.get(name, ((),)):
+            allowed.add_rule(pyseccomp.ALLOW, number, *(c.as_rule() for c in conditions))
+    if "clone" in names:
+        # Its flags are in memory, where no filter can look. "No such call" makes the C library
+        # fall back to clone, whose flags are seen.
+        allowed.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    allowed.load()
+
+
+def why_not() -> str | None:
+    """Say why filters cannot work here; None where they can."""
+    try:
+        import pyseccomp  # noqa: PLC0415  (absent outside Linux)
+    except ImportError:
+        return "the package pyseccomp is not installed"
+    except (RuntimeError, OSError):
+        return "the library libseccomp is not installed"
+    arch = pyseccomp.Arch
+    if pyseccomp.system_arch() not in {arch.X86_64, arch.AARCH64}:
+        return "only x86_64 and aarch64 have a list of system calls"
+    return None

@@ -1,0 +1,162 @@
+"""The judge's own process: loads, tests itself, gives up everything it does not need, judges.
+
+Two kinds of process run this file, both named ``safelight-judge``. The *template* loads the
+bundle once and shows it the bundle's own pictures; it never sees any other. For each judge
+that is wanted it forks: the *judge* has the networks in memory at once, seals itself, and
+looks at the pictures of one stream until its channel closes, it breaks, or its parent dies.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import Final, NoReturn, Protocol
+
+from safelight.errors import JudgeError, SafelightError
+from safelight.judge import carry, sandbox
+from safelight.judge.ring import RING_BYTES, RingReader
+from safelight.judge.wire import (
+    QUESTION_BYTES,
+    Broke,
+    pack_answer,
+    pack_broke,
+    parse_question,
+)
+from safelight.types import Evidence, Picture, VerifiedBundle
+
+MAX_CONTROL_BYTES: Final = 65_536
+_MAX_HANDLE: Final = 1 << 16
+_HINT: Final = "nothing was released; use another bundle, or reinstall safelight"
+
+
+class Looking(Protocol):
+    """What a judge needs of its detectors."""
+
+    def infer(self, picture: Picture, views: tuple[str, ...]) -> Evidence:
+        """Look at a picture through the named views."""
+        ...
+
+    def self_test(self, *, quick: bool = False) -> None:
+        """Raise JudgeError unless the answers to the bundle's own pictures are right."""
+        ...
+
+
+Load = Callable[[VerifiedBundle], Looking]
+
+
+def main(load: Load | None = None) -> NoReturn:
+    """Be a template until the guard closes its channel, whose descriptor is the first argument.
+
+    ``load`` makes the detectors; those of the bundle when None.
+    """
+    # The guard decides when a judge ends: a Ctrl-C meant for it must not reach the judge first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sandbox.name_process()
+    sandbox.die_with_parent(int(sys.argv[2]))
+    control = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        bundle, detectors, layers = _get_ready(control, load or _load)
+    except SafelightError as error:
+        _say(control, {"failed": [error.what, error.hint]})
+        os._exit(3)
+    except Exception as error:  # noqa: BLE001  (whatever broke: no start, so closed)
+        what = f"the judge does not load ({type(error).__name__})"
+        _say(control, {"failed": [what, _HINT]})
+        os._exit(3)
+    names = tuple(view.name for view in (*bundle.every, *bundle.in_turn))
+    _say(control, {"layers": layers})
+    _fork_when_asked(control, names, detectors)
+
+
+def _load(bundle: VerifiedBundle) -> Looking:
+    # Here, because the guard imports this file's neighbours and must not load the networks.
+    from safelight.detect.detectors import Detectors  # noqa: PLC0415
+
+    return Detectors(bundle)
+
+
+def _get_ready(
+    control: socket.socket, load: Load
+) -> tuple[VerifiedBundle, Looking, list[tuple[object, ...]]]:
+    message, handles, _, _ = socket.recv_fds(control, MAX_CONTROL_BYTES, 1)
+    order = json.loads(message)
+    bundle = carry.unpack(handles[0], sha256=order["sha256"])
+    detectors = load(bundle)
+    detectors.self_test()
+    layers = sandbox.prepare(int(order["memory"]), RING_BYTES)
+    gc.collect()
+    gc.freeze()  # what is loaded stays shared with every judge that is forked
+    return bundle, detectors, [astuple(layer) for layer in layers]
+
+
+def _fork_when_asked(
+    control: socket.socket, names: tuple[str, ...], detectors: Looking
+) -> NoReturn:
+    template = os.getpid()
+    while True:
+        message, handles, _, _ = socket.recv_fds(control, MAX_CONTROL_BYTES, 2)
+        if not message:
+            os._exit(0)
+        _reap()
+        child = os.fork()
+        if child == 0:
+            try:
+                _judge(template, handles[0], handles[1], names, detectors)
+            finally:
+                os._exit(3)  # a judge never becomes a template
+        for handle in handles:
+            os.close(handle)
+        _say(control, {"pid": child})
+
+
+def _reap() -> None:
+    """Forget judges that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return
+
+
+def _judge(
+    template: int, ring: int, channel: int, names: tuple[str, ...], detectors: Looking
+) -> NoReturn:
+    sandbox.die_with_parent(template)
+    reader = RingReader(ring)
+    os.closerange(3, channel)
+    os.closerange(channel + 1, _MAX_HANDLE)
+    layers = sandbox.seal(read_from=channel, write_to=channel)
+    try:
+        # Sealed, so that what the seal forbids shows before the first frame and not at it.
+        detectors.self_test(quick=True)
+    except JudgeError as error:
+        os.write(channel, json.dumps({"failed": [error.what, error.hint]}).encode())
+        os._exit(3)
+    os.write(channel, json.dumps({"layers": [astuple(layer) for layer in layers]}).encode())
+    try:
+        while message := os.read(channel, QUESTION_BYTES + 1):
+            question = parse_question(message)
+            views = tuple(name for bit, name in enumerate(names) if question.views >> bit & 1)
+            evidence = detectors.infer(reader.read(question.slot, question.format), views)
+            os.write(channel, pack_answer(question.token, evidence, names))
+    except MemoryError:
+        os.write(channel, pack_broke(Broke.MEMORY))
+    except RuntimeError:
+        os.write(channel, pack_broke(Broke.NETWORK))
+    except Exception:  # noqa: BLE001  (whatever broke is a fault, never an answer)
+        os.write(channel, pack_broke(Broke.EXCEPTION))
+    os._exit(0)
+
+
+def _say(control: socket.socket, what: dict[str, object]) -> None:
+    control.send(json.dumps(what).encode())
+
+
+if __name__ == "__main__":
+    main()
