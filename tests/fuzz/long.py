@@ -7,9 +7,11 @@ Inputs that found something lie in ``build/fuzz/findings/NAME/``, what libFuzzer
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -71,8 +73,17 @@ def run_target(name: str, seconds: int, build: Path = BUILD, seed: int = 0) -> O
 
 def _run(command: list[str], log: Path, patience_s: int) -> int | None:
     """Return the exit status, None if it had to be ended."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+    # libFuzzer ends without a word to Python, so its folder is ours to remove. In memory,
+    # where there is such a place: a run writes thousands of small files.
+    shared = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+    with log.open("wb") as file, tempfile.TemporaryDirectory(dir=shared) as folder:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": folder},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
         try:
             return process.wait(patience_s)
         except subprocess.TimeoutExpired:

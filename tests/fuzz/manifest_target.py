@@ -89,6 +89,6 @@ TARGET = Target(
         b'"in_turn" "face_in_view" "sexual_content" "age" "reference" "whole" "points" "age_from" '
         b'"sexual_min" "sexual_max" "2020-01-01" 1000 999 0.49 0.51 0.21 "judge_until"'.split()
     ),
-    pieces=5000,
+    pieces=2500,
     max_len=32_768,
 )  # fmt: skip

@@ -26,7 +26,7 @@ def run(data: bytes) -> None:
         case "segfault":
             ctypes.string_at(0)
         case "memory":
-            held = bytearray(b"x") * (2 << 30)
+            held = bytearray(b"x") * (1 << 30)
             time.sleep(3 if held else 0)
         case _:
             raise KeyError(kind)

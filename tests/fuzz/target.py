@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -42,8 +43,10 @@ class Target:
 @cache
 def scratch() -> Path:
     """Return a folder of this process, for targets that read files."""
-    shared = Path("/dev/shm")  # in memory: a run writes thousands of small files
-    folder = tempfile.mkdtemp(prefix="safelight-fuzz-", dir=shared if shared.is_dir() else None)
+    # In memory, where there is such a place: a run writes thousands of small files.
+    shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    where = os.environ.get("TMPDIR") or shared
+    folder = tempfile.mkdtemp(prefix="safelight-fuzz-", dir=where)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 

@@ -53,6 +53,7 @@ def test_an_empty_input_can_be_mutated() -> None:
     assert len(made) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["crash", "segfault", "memory", "release"])
 def test_what_is_planted_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(planted_target.VARIABLE, kind)
