@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from safelight.bundle.trust import default_folder, describe, stand_in_folder
+from safelight.bundle.trust import default_folder, describe, stand_in_folder, who_signed
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
 from safelight.media.address import redact
-from safelight.opening import cool_down, open, verify_bundle, verify_policy
+from safelight.opening import (
+    bundles_folder,
+    cool_down,
+    open,
+    pull_bundle,
+    verify_bundle,
+    verify_policy,
+)
 from safelight.policies import names as policy_names
 from safelight.policies import text as policy_text
 from safelight.report import Report
@@ -28,15 +35,18 @@ __all__ = [
     "State",
     "StreamEvent",
     "__version__",
+    "bundles_folder",
     "cool_down",
     "default_folder",
     "describe",
     "open",
     "policy_names",
     "policy_text",
+    "pull_bundle",
     "redact",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",
     "verify_policy",
+    "who_signed",
 ]

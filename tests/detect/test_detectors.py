@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.bundle import signing
 
 from safelight.bundle import trust
 from safelight.detect import views as pictures
@@ -150,9 +151,7 @@ def edited_face(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
     manifest = json.loads((folder / trust.MANIFEST).read_text())
     edit(manifest)
     raw = json.dumps(manifest).encode()
-    (folder / trust.MANIFEST).write_bytes(raw)
-    (folder / trust.CHECKSUM).write_bytes(trust.checksum_bytes(raw))
-    return folder
+    return signing.sign(folder, raw)
 
 
 def test_the_stand_in_passes_its_self_test_and_stays_itself(
