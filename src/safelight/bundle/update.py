@@ -234,11 +234,15 @@ def _fetcher(
         if not (folder / "metadata").is_dir():
             raise UsageError(f"{repository} is no repository", "name a folder or https:// address")
         return "folder:", _Folder(folder, limits)
-    parts = urlsplit(repository)
+    try:
+        parts = urlsplit(repository)
+        plain = parts.hostname and "@" not in parts.netloc and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        plain = False
+    if not plain or parts.query or parts.fragment:
+        raise UsageError("that is no address of a repository", "use https://HOST/PATH alone")
     if parts.scheme != "https":
         raise UsageError(f"{parts.scheme}:// is not fetched from", "use https://, or a folder")
-    if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
-        raise UsageError("that is no address of a repository", "use https://HOST/PATH alone")
     return repository.rstrip("/"), _Https(limits, context or ssl.create_default_context())
 
 
