@@ -93,6 +93,28 @@ def test_a_pull_that_is_killed_leaves_what_was(call: int, theirs: Rehearsal, pla
     assert not list(place.glob(".new-*"))
 
 
+def test_damaged_update_state_heals_and_lets_nothing_older_in(tmp_path: Path) -> None:
+    theirs, place = Rehearsal(tmp_path), tmp_path / "place"
+    theirs.next_root()
+    theirs.offer(1)
+    earlier = theirs.saved()
+    theirs.offer(2)
+    update.pull(str(theirs.path), place, test=True)
+    newest = theirs.saved()
+    names = [path for path in (place / "trusted").rglob("*.json") if not path.is_symlink()]
+    assert len(names) == 5
+    for path in names:
+        for damage in (b"", b"{}", path.read_bytes()[:-40]):
+            theirs.serve_again(earlier)
+            path.write_bytes(damage)
+            before = judging(place)
+            with pytest.raises(BundleError):
+                update.pull(str(theirs.path), place, test=True)
+            assert judging(place) == before
+            theirs.serve_again(newest)
+            assert update.pull(str(theirs.path), place, test=True).version == 2
+
+
 def test_one_pull_at_a_time(theirs: Rehearsal, place: Path) -> None:
     with installed.staging(place), pytest.raises(UsageError, match="another pull"):
         update.pull(str(theirs.path), place, test=True)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PrivateFormat,
 )
+from securesystemslib.signer import Key
 
 from safelight.bundle import keys, repository, trust, update
 from safelight.errors import BundleError, UsageError
@@ -114,7 +115,7 @@ def test_a_bundle_of_another_purpose_or_not_whole_is_not_put_in(shop: Path, tmp_
 def test_a_root_that_is_not_worth_signing_is_not_drafted(
     root: list[str], targets: list[str], online: list[str], threshold: int, tmp_path: Path
 ) -> None:
-    def of(names: list[str]) -> list[keys.Key]:
+    def of(names: list[str]) -> list[Key]:
         return [test_root.signer(name).public_key for name in names]
 
     with pytest.raises((UsageError, BundleError)):

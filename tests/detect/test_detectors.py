@@ -194,6 +194,7 @@ def test_a_self_test_that_is_no_picture_fails(
 
     folder = edited_face(tmp_path / "b", swap)
     (folder / "face.png").write_bytes(content)
+    signing.sign(folder)
     with pytest.raises(JudgeError, match="self-test"):
         Detectors(verify_test(folder)).self_test()
 

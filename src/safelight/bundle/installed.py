@@ -7,7 +7,6 @@ once ``current`` names it, so a pull that fails leaves it as it was.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -40,6 +39,8 @@ def staging(place: Path) -> Iterator[Path]:
     Raises:
         UsageError: the place cannot be written, or another pull is at work in it.
     """
+    import fcntl  # noqa: PLC0415  (not on every system; a guard that only starts needs none)
+
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -153,10 +153,9 @@ def _pull(
     metadata = staged / "metadata"
     metadata.mkdir()
     (metadata / "targets.json").write_bytes(raw)
-    version = signatures.load(first, Root).signed.version + 1
-    while (history / f"{version}.root.json").exists():
+    newest = signatures.load((trusted / "root.json").read_bytes(), Root).signed.version
+    for version in range(signatures.load(first, Root).signed.version + 1, newest + 1):
         shutil.copyfile(history / f"{version}.root.json", metadata / f"{version}.root.json")
-        version += 1
     today = datetime.datetime.now(datetime.UTC).date()
     bundle = trust.verify(staged, allow_test=purpose == "test", today=today)
     if current is not None and _same(where, bundle.sha256, raw, today, purpose):
