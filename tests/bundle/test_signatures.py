@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from securesystemslib.signer import Signer
 from tests.bundle import signing
 from tuf.api.metadata import Metadata, Root
 
@@ -115,13 +116,19 @@ def test_signatures_and_manifest_must_say_the_same(about: dict[str, Any], copied
     refused(copied)
 
 
-def chain(folder: Path, change: Callable[[Any], object] | None, *, by: str = "root") -> None:
+def chain(
+    folder: Path,
+    change: Callable[[Any], object] | None,
+    *,
+    by: str = "root",
+    signers: Sequence[Signer] = (),
+) -> None:
     root = signatures.load(signatures.shipped_root("test"), Root).signed
     root.version = 2
     if change is not None:
         change(root)
     made = Metadata(root)
-    for signer in test_root.signers(by):
+    for signer in signers or test_root.signers(by):
         made.sign(signer, append=True)
     repository.write(folder / "metadata" / "2.root.json", made)
 
@@ -151,6 +158,24 @@ def test_a_root_out_of_turn_is_refused(version: int, copied: Path) -> None:
 def test_a_root_by_other_keys_is_refused(copied: Path) -> None:
     chain(copied, None, by="targets")
     refused(copied)
+
+
+def take_over(root: Root) -> None:
+    """Put strangers in the place of the holders of roots."""
+    for keyid in list(root.roles["root"].keyids):
+        root.revoke_key(keyid, "root")
+    for number in range(3):
+        root.add_key(test_root.signer(f"stranger {number}").public_key, "root")
+
+
+@pytest.mark.parametrize("by", ["root", "stranger"])
+def test_a_new_root_wants_the_old_keys_and_its_own(by: str, copied: Path) -> None:
+    """By strangers alone: taken over. By the old holders alone: nobody has shown the new keys."""
+    chain(copied, take_over, by=by)
+    refused(copied)
+    both = [*test_root.signers("root"), *test_root.signers("stranger")]
+    chain(copied, take_over, signers=both)
+    assert trust.who_signed(copied).root_version == 2
 
 
 def test_a_chain_has_an_end(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,19 @@ def test_rollback_is_refused_even_when_all_trusted_metadata_was_lost(tmp_path: P
         assert "older" in refused(theirs, place)
 
 
+def test_older_signatures_of_the_same_bundle_are_refused_without_the_state(
+    tmp_path: Path,
+) -> None:
+    theirs, place = Rehearsal(tmp_path), tmp_path / "place"
+    theirs.offer(2)
+    earlier = theirs.saved()
+    theirs.offer(2)
+    update.pull(str(theirs.path), place, test=True)
+    theirs.serve_again(earlier)
+    shutil.rmtree(place / "trusted")
+    assert "older signatures" in refused(theirs, place)
+
+
 # --- freeze, expiry ---------------------------------------------------------------------------
 
 

@@ -191,6 +191,7 @@ def test_a_slow_server_does_not_hold_a_pull_for_ever(
     what: str, server: Server, tmp_path: Path
 ) -> None:
     ended = threading.Event()
+    to_its_end: list[str] = []
 
     def slow(handler: Handler) -> bool:
         if what == "body":
@@ -205,11 +206,14 @@ def test_a_slow_server_does_not_hold_a_pull_for_ever(
                     handler.wfile.flush()
                 except OSError:
                     break
+        else:
+            to_its_end.append(handler.path)
         handler.close_connection = True
         return True
 
     try:
         fails(server, tmp_path / "place", slow, first=True)
+        assert not to_its_end  # the pull left first
     finally:
         ended.set()
 
