@@ -14,12 +14,12 @@ from safelight.cli import bundle_signing
 if TYPE_CHECKING:
     from safelight.bundle.signatures import Signing
 
-app = typer.Typer(help="Pull, list, show, verify and sign bundles: the folders that judge.")
-app.command("new-key")(bundle_signing.new_key)
-app.command("new-root")(bundle_signing.new_root)
-app.command("put")(bundle_signing.put)
-app.command("sign")(bundle_signing.sign)
-app.command("publish")(bundle_signing.publish)
+app = typer.Typer(help="Pull, list, show, verify and sign what judges.")
+app.command("new-key", short_help="Key holders: make a signing key.")(bundle_signing.new_key)
+app.command("new-root", short_help="Key holders: draft who may sign.")(bundle_signing.new_root)
+app.command("put", short_help="Publishers: draft a bundle's signatures.")(bundle_signing.put)
+app.command("sign", short_help="Key holders: sign a draft.")(bundle_signing.sign)
+app.command("publish", short_help="Publishers: say what is newest.")(bundle_signing.publish)
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[DIR]", help="The bundle's folder. [the default one]")
 ]

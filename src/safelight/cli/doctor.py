@@ -30,6 +30,9 @@ PACKAGES: Final = (
     "numpy",
     "opencv-python-headless",
     "pillow",
+    "tuf",
+    "securesystemslib",
+    "cryptography",
 )
 WARN_DAYS: Final = 30
 _UNTRUSTED: Final = 3
