@@ -34,6 +34,13 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "safelight.media.interface",
         ),
     ),
+    # The bench of key holders: no integrator's business, so not of the public API.
+    ("safelight.cli.bundle_signing", (*NOUNS, "safelight.bundle")),
+    # The type of what `who_signed` returns.
+    (
+        "safelight.cli.bundle",
+        (*PUBLIC, "safelight.cli", "safelight.bundle.signatures"),
+    ),
     (
         "safelight.cli",
         (*PUBLIC, "safelight.cli", "safelight.messages", "safelight.testing"),
@@ -103,7 +110,15 @@ SEAMS: Final = {
     "av": ("safelight.media", "safelight.testing"),
     "typer": ("safelight.cli",),
     "rich": ("safelight.cli",),
+    "tuf": ("safelight.bundle",),
+    "securesystemslib": ("safelight.bundle", "safelight.testing.test_root"),
+    "cryptography": ("safelight.bundle.keys", "safelight.testing.test_root"),
 }
+# What only an update fetches with, and the only module that may ask update.py to.
+FETCHES: Final = ("http", "tuf.ngclient")
+FETCHER: Final = "safelight.bundle.update"
+ASKS_FOR_UPDATES: Final = "safelight.opening"
+REACHES_OUT: Final = words("asyncio http requests socket ssl urllib3")
 # Promise 5: no report path exists. None of these has a use in an on-device build.
 TELLERS: Final = words(
     """aiohttp boto3 ftplib http httpx imaplib nntplib paho requests sentry_sdk smtplib syslog
@@ -192,7 +207,32 @@ def nobody_is_told(module: Module) -> list[str]:
         f"{module.name}:{line}: {target} can tell somebody else"
         for line, target in imports(module)
         if target.partition(".")[0] in TELLERS or is_within(target, ("urllib.request",))
+        if not (module.name == FETCHER and is_within(target, FETCHES))
     ]
 
 
-ALL: Final[tuple[Rule, ...]] = (layering, pure_core, blind_detectors, seams, nobody_is_told)
+def only_updates_fetch(module: Module) -> list[str]:
+    """One place fetches bundles, it is asked by one command, and never by what judges."""
+    found = [
+        f"{module.name}:{line}: only {FETCHER} fetches"
+        for line, target in imports(module)
+        if module.name != FETCHER
+        if is_within(target, FETCHES)
+        or (module.within("safelight.bundle") and target.partition(".")[0] in REACHES_OUT)
+    ]
+    found += [
+        f"{module.name}:{line}: only {ASKS_FOR_UPDATES} asks for an update"
+        for line, target in imports(module)
+        if is_within(target, (FETCHER,)) and module.name not in {FETCHER, ASKS_FOR_UPDATES}
+    ]
+    return found
+
+
+ALL: Final[tuple[Rule, ...]] = (
+    layering,
+    pure_core,
+    blind_detectors,
+    seams,
+    nobody_is_told,
+    only_updates_fetch,
+)

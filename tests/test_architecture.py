@@ -14,7 +14,8 @@ KNOWN = words(
     """safelight safelight.types safelight.errors safelight.session safelight.report
     safelight.core safelight.core.engine safelight.core.release safelight.core.card
     safelight.detect safelight.detect.runtime safelight.detect.faces safelight.bundle
-    safelight.bundle.trust safelight.judge safelight.judge.judge safelight.judge.worker
+    safelight.bundle.trust safelight.bundle.update safelight.judge safelight.judge.judge
+    safelight.judge.worker
     safelight.media safelight.media.interface safelight.messages safelight.cli
     safelight.cli.guard safelight.evaluation safelight.testing"""
 )
@@ -78,6 +79,11 @@ BAD: tuple[tuple[Rule, str, str], ...] = (
     (import_rules.nobody_is_told, "safelight.session", "from urllib.request import urlopen"),
     (import_rules.nobody_is_told, "safelight.cli.guard", "import smtplib"),
     (import_rules.nobody_is_told, "safelight.media", "from http.client import HTTPConnection"),
+    (import_rules.only_updates_fetch, "safelight.bundle.trust", "import socket"),
+    (import_rules.only_updates_fetch, "safelight.bundle.trust", "import http.client"),
+    (import_rules.only_updates_fetch, "safelight.media", "from tuf.ngclient import Updater"),
+    (import_rules.only_updates_fetch, "safelight.judge.worker", "import safelight.bundle.update"),
+    (import_rules.only_updates_fetch, "safelight.bundle.trust", "from . import update"),
     (source_rules.mints, "safelight.session", "from safelight.types import RELEASE_MINT"),
     (source_rules.mints, "safelight.session", "from safelight.types import TRUST_MINT as key"),
     (source_rules.mints, "safelight.session", "types.RELEASE_MINT"),

@@ -3,13 +3,20 @@
 Usage: python tools/make_bundles.py
 
 Everything is drawn, with no photograph and no chance in it. Run it after a manifest was
-edited or a pinned file changed; it rewrites the pins, checksum.json and the JSON Schema in
-spec/, and nothing else of a manifest. Look at what it changed before you commit it: a pin
-that changes means that something else judges.
+edited or a pinned file changed; it rewrites the pins, the signatures that no longer fit, and
+the JSON Schema in spec/, and nothing else of a manifest. Look at what it changed before you
+commit it: a pin that changes means that something else judges.
+
+The stand-in is signed with the TEST keys, which everybody has. The default bundle is signed
+under a *development root*: when its signatures no longer fit, this script makes new keys and a
+new root in memory, signs, and forgets the keys. Nobody holds them, so nobody can sign another
+bundle under that root, and whoever changes the default bundle changes the package's root too.
+A key ceremony (docs/bundles.md) replaces it before a first release.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import importlib.util
 import json
@@ -21,13 +28,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Metadata, Root
 
 from safelight.bundle import manifest as form
-from safelight.bundle import trust
+from safelight.bundle import repository, trust
+from safelight.errors import BundleError
+from safelight.testing import test_root
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = ROOT / "src" / "safelight" / "bundle" / "default"
 FACE = ROOT / "src" / "safelight" / "testing" / "bundles" / "face"
+ROOTS = ROOT / "src" / "safelight" / "bundle" / "roots"
+DEVELOPMENT_DAYS = 730
 Pixels = NDArray[np.uint8]
 
 
@@ -108,17 +121,79 @@ def pin(folder: Path) -> None:
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     # Lists of plain values on one line.
     text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
-    raw = (text + "\n").encode()
-    path.write_bytes(raw)
-    (folder / trust.CHECKSUM).write_bytes(trust.checksum_bytes(raw))
+    path.write_bytes((text + "\n").encode())
+
+
+def make_root(
+    purpose: str, kind: str, keys: dict[str, list[CryptoSigner]], expires: datetime.datetime
+) -> Metadata[Root]:
+    """Make the first root of these keys, signed by all who may."""
+    public = {role: [signer.public_key for signer in keys[role]] for role in keys}
+    online = public.pop("online")
+    made = repository.make_root(
+        1,
+        purpose=purpose,
+        kind=kind,
+        offline=public,
+        online=online,
+        threshold=test_root.THRESHOLD,
+        expires=expires,
+    )
+    for signer in keys["root"]:
+        made.sign(signer, append=True)
+    return made
+
+
+def sign(folder: Path, signers: list[CryptoSigner], expires: datetime.datetime) -> None:
+    """Sign a bundle where it lies, by all who may."""
+    raw = (folder / trust.MANIFEST).read_bytes()
+    manifest = trust.parse(raw)
+    files = {path: (folder / path).read_bytes() for path in repository.paths(manifest)}
+    made = repository.make_targets(
+        manifest, {trust.MANIFEST: raw, **files}, version=manifest.version, expires=expires
+    )
+    for signer in signers:
+        made.sign(signer, append=True)
+    repository.write(folder / "metadata" / "targets.json", made)
+
+
+def fits(folder: Path) -> bool:
+    """Whether a bundle's signatures are those of what it holds."""
+    try:
+        trust.who_signed(folder)
+        trust.verify(folder, allow_test=True, today=datetime.date.min)
+    except BundleError:
+        return False
+    return True
+
+
+def sign_stand_in() -> None:
+    keys = {role: test_root.signers(role) for role in ("root", "targets", "online")}
+    root = make_root("test", "test", keys, test_root.EXPIRES)
+    repository.write(ROOTS / "test.root.json", root)
+    sign(FACE, keys["targets"], test_root.EXPIRES)
+
+
+def sign_default() -> None:
+    if fits(DEFAULT):
+        return
+    roles = {"root": 3, "targets": 3, "online": 1}
+    keys = {role: [CryptoSigner.generate_ed25519() for _ in range(n)] for role, n in roles.items()}
+    expires = repository.after(DEVELOPMENT_DAYS)
+    root = make_root(repository.PURPOSE, "development", keys, expires)
+    repository.write(ROOTS / "project.root.json", root)
+    sign(DEFAULT, keys["targets"], expires)
+    print("a new development root was made; its private keys are gone")
 
 
 def main() -> None:
-    """Draw, pin, and write the schema."""
+    """Draw, pin, sign, and write the schema."""
     for path, draw in PICTURES.items():
         Image.fromarray(draw()).save(path, optimize=True)
     for folder in (DEFAULT, FACE):
         pin(folder)
+    sign_stand_in()
+    sign_default()
     schema = ROOT / "spec" / "bundle-manifest.schema.json"
     schema.write_text(form.schema_text(), encoding="utf-8")
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         State,
         StreamEvent,
         __version__,
+        bundles_folder,
         cool_down,
         default_folder,
         describe,
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
         open,
         policy_names,
         policy_text,
+        pull_bundle,
         redact,
         stand_in_folder,
         state_folder,
         verify_bundle,
         verify_policy,
+        who_signed,
     )
 else:
     # Hidden from type checkers, which would take any name at all for one of ours.
@@ -64,6 +67,7 @@ __all__ = [
     "State",
     "StreamEvent",
     "__version__",
+    "bundles_folder",
     "cool_down",
     "default_folder",
     "describe",
@@ -71,9 +75,11 @@ __all__ = [
     "open",
     "policy_names",
     "policy_text",
+    "pull_bundle",
     "redact",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",
     "verify_policy",
+    "who_signed",
 ]

@@ -7,9 +7,11 @@ import os
 import secrets
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safelight import messages, policies
 from safelight.bundle import trust
+from safelight.bundle.installed import data_folder
 from safelight.cooldown import CoolDownFile, Kept, default_folder
 from safelight.core.engine import Engine
 from safelight.core.gate import BlockGate
@@ -31,6 +33,9 @@ from safelight.report import BundlePart, Head, PolicyPart
 from safelight.run import Parts, Texts
 from safelight.session import Session
 from safelight.types import NS_PER_MS, NS_PER_S, Direction, VerifiedBundle
+
+if TYPE_CHECKING:
+    from safelight.bundle.update import Pulled
 
 
 def open(
@@ -149,6 +154,30 @@ def _judge(bundle: VerifiedBundle, *, allow_weak: bool) -> Judge:
 
         return InProcessJudge(bundle)
     return ProcessJudge(bundle, allow_weak=allow_weak)
+
+
+def pull_bundle(
+    repository: str, into: str | Path | None = None, *, test_bundle: bool = False
+) -> Pulled:
+    """Fetch the bundle that a repository offers, verify it, and keep it for later guards.
+
+    The only thing in Safelight that fetches anything. ``repository``: a folder, or an
+    ``https://`` address. ``into``: where pulled bundles lie; ``bundles_folder()`` when None.
+
+    Raises:
+        UsageError: the repository cannot be reached, or the folder not be written.
+        BundleError: anything does not verify; what is installed stays as it is.
+    """
+    # Loaded here: no guard needs what fetches.
+    from safelight.bundle import update  # noqa: PLC0415
+
+    place = Path(into) if into is not None else bundles_folder(test_bundle=test_bundle)
+    return update.pull(repository, place, test=test_bundle)
+
+
+def bundles_folder(*, test_bundle: bool = False) -> Path:
+    """Return where this user's pulled bundles lie; it need not be there yet."""
+    return data_folder(os.environ, test=test_bundle)
 
 
 def _direction(direction: str) -> Direction:

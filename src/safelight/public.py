@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from safelight.bundle.trust import default_folder, describe, stand_in_folder
+from safelight.bundle.trust import default_folder, describe, stand_in_folder, who_signed
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
 from safelight.judge.own_memory import hide_this_process
 from safelight.media.address import redact
-from safelight.opening import cool_down, open, verify_bundle, verify_policy
+from safelight.opening import (
+    bundles_folder,
+    cool_down,
+    open,
+    pull_bundle,
+    verify_bundle,
+    verify_policy,
+)
 from safelight.policies import names as policy_names
 from safelight.policies import text as policy_text
 from safelight.report import Report
@@ -29,6 +36,7 @@ __all__ = [
     "State",
     "StreamEvent",
     "__version__",
+    "bundles_folder",
     "cool_down",
     "default_folder",
     "describe",
@@ -36,9 +44,11 @@ __all__ = [
     "open",
     "policy_names",
     "policy_text",
+    "pull_bundle",
     "redact",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",
     "verify_policy",
+    "who_signed",
 ]

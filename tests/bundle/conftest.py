@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.bundle import signing
 
 from safelight.bundle import trust
 
@@ -16,14 +17,12 @@ Edit = Callable[[dict[str, Any]], object]
 
 
 def remade(source: Path, into: Path, edit: Edit) -> Path:
-    """Copy a bundle folder, edit its manifest, and make its checksum fit again."""
+    """Copy a bundle folder, edit its manifest, and sign it again."""
     shutil.copytree(source, into)
     manifest = json.loads((into / trust.MANIFEST).read_text())
     edit(manifest)
     raw = json.dumps(manifest).encode()
-    (into / trust.MANIFEST).write_bytes(raw)
-    (into / trust.CHECKSUM).write_bytes(trust.checksum_bytes(raw))
-    return into
+    return signing.sign(into, raw)
 
 
 @pytest.fixture

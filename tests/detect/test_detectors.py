@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.bundle import signing
 
 from safelight.bundle import trust
 from safelight.detect import views as pictures
@@ -150,9 +151,7 @@ def edited_face(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
     manifest = json.loads((folder / trust.MANIFEST).read_text())
     edit(manifest)
     raw = json.dumps(manifest).encode()
-    (folder / trust.MANIFEST).write_bytes(raw)
-    (folder / trust.CHECKSUM).write_bytes(trust.checksum_bytes(raw))
-    return folder
+    return signing.sign(folder, raw)
 
 
 def test_the_stand_in_passes_its_self_test_and_stays_itself(
@@ -195,6 +194,7 @@ def test_a_self_test_that_is_no_picture_fails(
 
     folder = edited_face(tmp_path / "b", swap)
     (folder / "face.png").write_bytes(content)
+    signing.sign(folder)
     with pytest.raises(JudgeError, match="self-test"):
         Detectors(verify_test(folder)).self_test()
 

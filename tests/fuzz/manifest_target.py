@@ -33,7 +33,6 @@ def _shipped() -> tuple[bytes, ...]:
 def run(data: bytes) -> None:
     folder = scratch()
     (folder / trust.MANIFEST).write_bytes(data)
-    (folder / trust.CHECKSUM).write_bytes(trust.checksum_bytes(data))
     try:
         manifest = trust.describe(folder)
     except BundleError as error:

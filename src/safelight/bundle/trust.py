@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import importlib.util
 import json
-import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from safelight.bundle.manifest import InFolder, Manifest, View
+from safelight.bundle.reading import inside, inside_or_none, packaged, refuse
 from safelight.errors import BundleError
 from safelight.types import (
     TRUST_MINT,
@@ -30,11 +28,13 @@ from safelight.types import (
     ViewSpec,
 )
 
+if TYPE_CHECKING:
+    from safelight.bundle.signatures import Signing
+
 MANIFEST: Final = "manifest.json"
-CHECKSUM: Final = "checksum.json"
-_MAX_MANIFEST_BYTES: Final = 1024 * 1024
-_MAX_SHOWN: Final = 400
-_HINT_REINSTALL: Final = "use a bundle from its publisher, or reinstall safelight"
+CURRENT: Final = "current"
+MAX_MANIFEST_BYTES: Final = 1024 * 1024
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,120}")
 _HINT_TEST: Final = "load it with --test-bundle, or choose a bundle that is not a stand-in"
 
 
@@ -60,12 +60,21 @@ def stand_in_folder(name: str) -> Path:
     return bundles / name
 
 
-def checksum_bytes(manifest: bytes) -> bytes:
-    """Return what ``checksum.json`` must hold, to the byte, beside these manifest bytes.
+def current_folder(folder: Path) -> Path:
+    """Return the bundle's own folder: ``folder``, or the one that its file ``current`` names.
 
-    It catches a damaged manifest. It is no signature: whoever can write both can change both.
+    ``safelight bundle pull`` keeps bundles side by side and ``current`` says which one judges.
+
+    Raises:
+        BundleError: ``current`` names no folder inside.
     """
-    return (json.dumps({MANIFEST: hashlib.sha256(manifest).hexdigest()}) + "\n").encode()
+    raw = inside_or_none(folder, CURRENT, 200) if folder.is_dir() else None
+    if raw is None:
+        return folder
+    name = raw.decode("ascii", "replace").removesuffix("\n")
+    if not _NAME.fullmatch(name) or (folder / name).is_symlink():
+        refuse(f"its file {CURRENT} names no folder in it")
+    return folder / name
 
 
 def describe(folder: Path) -> Manifest:
@@ -74,11 +83,22 @@ def describe(folder: Path) -> Manifest:
     Raises:
         BundleError: there is no well-formed manifest in ``folder``.
     """
-    return _manifest(folder)[0]
+    return _manifest(current_folder(folder))[0]
+
+
+def who_signed(folder: Path) -> Signing:
+    """Verify a bundle's signatures alone and return what they say. Mints nothing.
+
+    Raises:
+        BundleError: they do not verify, or the manifest is not what they sign.
+    """
+    where = current_folder(folder)
+    manifest, raw = _manifest(where)
+    return _signed(where, manifest, raw)
 
 
 def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedBundle:
-    """Check every file of a bundle and mint what may judge.
+    """Check the signatures and every file of a bundle, and mint what may judge.
 
     ``allow_test``: also accept a stand-in bundle (purpose ``test``). ``today``: the date that
     ``judge_until`` is compared with; that day itself still counts.
@@ -86,9 +106,11 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
     Raises:
         BundleError: anything at all is not as the manifest says; one line, and what to do.
     """
+    folder = current_folder(folder)
     manifest, raw = _manifest(folder)
     if manifest.purpose == "test" and not allow_test:
         raise BundleError(f"bundle {manifest.id} is a stand-in for tests", _HINT_TEST)
+    _signed(folder, manifest, raw)
     if manifest.judge_until is not None and manifest.judge_until < today:
         raise BundleError(
             f"bundle {manifest.id} was to judge until {manifest.judge_until.isoformat()}",
@@ -97,9 +119,9 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
     files: dict[str, bytes] = {}
     for name, file in manifest.files.items():
         if isinstance(file.source, InFolder):
-            files[name] = _read_inside(folder, file.source.file, file.bytes)
+            files[name] = inside(folder, file.source.file, file.bytes)
         else:
-            files[name] = _read_packaged(file.source.package, file.source.path, file.bytes)
+            files[name] = packaged(file.source.package, file.source.path, file.bytes)
     return _mint(manifest, raw, files)
 
 
@@ -112,18 +134,18 @@ def verify_again(raw: bytes, files: Mapping[str, bytes], *, sha256: str) -> Veri
         BundleError: anything is not as it was.
     """
     if hashlib.sha256(raw).hexdigest() != sha256:
-        _refuse("its manifest is not the one that was verified")
-    return _mint(_parse(raw), raw, files)
+        refuse("its manifest is not the one that was verified")
+    return _mint(parse(raw), raw, files)
 
 
 def _mint(manifest: Manifest, raw: bytes, files: Mapping[str, bytes]) -> VerifiedBundle:
     if set(files) != set(manifest.files):
-        _refuse("its files are not those that the manifest names")
+        refuse("its files are not those that the manifest names")
     for name, file in manifest.files.items():
         if len(files[name]) != file.bytes:
-            _refuse(f"file {name} is not {file.bytes} bytes long")
+            refuse(f"file {name} is not {file.bytes} bytes long")
         if hashlib.sha256(files[name]).hexdigest() != file.sha256:
-            _refuse(f"file {name} is not the one that was pinned (SHA-256 differs)")
+            refuse(f"file {name} is not the one that was pinned (SHA-256 differs)")
     return VerifiedBundle(
         id=manifest.id,
         version=manifest.version,
@@ -154,15 +176,29 @@ def _views(views: tuple[View, ...]) -> tuple[ViewSpec, ...]:
     return tuple(ViewSpec(view.name, view.kind) for view in views)
 
 
+def _signed(folder: Path, manifest: Manifest, raw: bytes) -> Signing:
+    # Loaded here: the judge's process, which only verifies again, needs none of it.
+    from safelight.bundle import signatures  # noqa: PLC0415
+
+    def read(path: str, limit: int) -> bytes | None:
+        return inside_or_none(folder, path, limit)
+
+    signing = signatures.check(read, manifest.purpose)
+    signatures.agree(manifest, raw, hashlib.sha256(raw).hexdigest(), signing)
+    return signing
+
+
 def _manifest(folder: Path) -> tuple[Manifest, bytes]:
-    raw = _read_inside(folder, MANIFEST, _MAX_MANIFEST_BYTES)
-    checksum = _read_inside(folder, CHECKSUM, _MAX_MANIFEST_BYTES)
-    if checksum != checksum_bytes(raw):
-        _refuse(f"{MANIFEST} does not match {CHECKSUM}")
-    return _parse(raw), raw
+    raw = inside(folder, MANIFEST, MAX_MANIFEST_BYTES)
+    return parse(raw), raw
 
 
-def _parse(raw: bytes) -> Manifest:
+def parse(raw: bytes) -> Manifest:
+    """Parse a manifest. It is well-formed then, not trusted.
+
+    Raises:
+        BundleError: it is none.
+    """
     try:
         # pydantic keeps the last of two equal keys; two readers could then disagree.
         json.loads(raw, object_pairs_hook=_no_duplicates)
@@ -170,9 +206,9 @@ def _parse(raw: bytes) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        _refuse(f"{MANIFEST}: {place}: {first['msg']}")
+        refuse(f"{MANIFEST}: {place}: {first['msg']}")
     except (ValueError, RecursionError) as error:
-        _refuse(f"{MANIFEST} is not well-formed JSON ({error})")
+        refuse(f"{MANIFEST} is not well-formed JSON ({error})")
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -180,63 +216,3 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         raise ValueError("a key appears twice")
     return found
-
-
-def _read_packaged(package: str, path: str, limit: int) -> bytes:
-    # find_spec does not run the package. Links are followed here: some installers link
-    # packages into place, and the digest decides in any case.
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise BundleError(
-            f"package {package} is not installed", "reinstall safelight with its dependencies"
-        )
-    where = os.path.join(next(iter(spec.submodule_search_locations)), *path.split("/"))
-    try:
-        handle = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        _refuse(f"{package}: {path} cannot be read ({error.strerror})")
-    return _take(handle, f"{package}: {path}", limit)
-
-
-def _read_inside(folder: Path, path: str, limit: int) -> bytes:
-    """Read a file of the folder, following no link below it."""
-    *parents, last = path.split("/")
-    flags = os.O_RDONLY | os.O_CLOEXEC
-    opened: list[int] = []
-    try:
-        opened.append(os.open(folder, flags | os.O_DIRECTORY))
-        for part in parents:
-            opened.append(os.open(part, flags | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened[-1]))
-        handle = os.open(last, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=opened[-1])
-    except OSError as error:
-        raise BundleError(
-            f"bundle folder {str(folder)!r}: {path} cannot be read ({error.strerror})",
-            "name a folder that holds manifest.json, checksum.json and plain files, no links",
-        ) from error
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
-    return _take(handle, path, limit)
-
-
-def _take(handle: int, what: str, limit: int) -> bytes:
-    """Read at most ``limit`` bytes of a plain file and close it; one byte more is refused."""
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            _refuse(f"{what} is not a plain file")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        _refuse(f"{what} cannot be read ({error.strerror})")
-    finally:
-        os.close(handle)
-    if len(content) > limit:
-        _refuse(f"{what} is larger than {limit} bytes")
-    return content
-
-
-def _refuse(what: str) -> NoReturn:
-    # A manifest's own words are in it: they may neither break the line nor steer a terminal.
-    line = re.sub(r"\s+", " ", f"the bundle does not verify: {what}")
-    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
-    raise BundleError(shown[:_MAX_SHOWN], _HINT_REINSTALL)

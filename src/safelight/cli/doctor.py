@@ -30,7 +30,11 @@ PACKAGES: Final = (
     "numpy",
     "opencv-python-headless",
     "pillow",
+    "tuf",
+    "securesystemslib",
+    "cryptography",
 )
+WARN_DAYS: Final = 30
 _UNTRUSTED: Final = 3
 _PROBE_PICTURES: Final = 8
 
@@ -125,21 +129,42 @@ def _platform() -> Finding:
 def _bundle() -> Iterator[Finding]:
     try:
         bundle = safelight.verify_bundle()
+        signing = safelight.who_signed(safelight.default_folder())
     except SafelightError as error:
         yield _fault("bundle", str(error))
         return
     yield _ok(
         "bundle",
-        f"{bundle.id} {bundle.version} verifies (digests; signatures come later),"
-        f" {bundle.calibration.status}",
+        f"{bundle.id} {bundle.version} verifies, signed by {len(signing.signers)} of"
+        f" {signing.targets_threshold[1]} keys, {bundle.calibration.status}",
         needed=True,
     )
-    until = safelight.describe(safelight.default_folder()).judge_until
-    if until is None:
-        yield _ok("judge until", "no end")
+    if signing.kind == "development":
+        yield _note("root of trust", "a development root: no key ceremony was held yet")
     else:
-        days = (until - datetime.now(UTC).date()).days
-        yield (_note if days < 30 else _ok)("judge until", f"{until.isoformat()}, {days} days")
+        yield _ok("root of trust", f"root {signing.root_version}")
+    yield _until("judge until", safelight.default_folder())
+    pulled = safelight.bundles_folder()
+    if not (pulled / "current").exists():
+        return
+    try:
+        bundle = safelight.verify_bundle(pulled)
+    except SafelightError as error:
+        yield _note("pulled bundle", f"{error} (guards that name {pulled} do not start)")
+        return
+    yield _ok("pulled bundle", f"{bundle.id} {bundle.version} verifies: --bundle {pulled}")
+    yield _until("pulled until", pulled)
+
+
+def _until(name: str, folder: Path) -> Finding:
+    """Warn ahead: on the day after ``judge_until`` no guard starts with that bundle."""
+    until = safelight.describe(folder).judge_until
+    if until is None:
+        return _ok(name, "no end")
+    days = (until - datetime.now(UTC).date()).days
+    if days > WARN_DAYS:
+        return _ok(name, f"{until.isoformat()}, {days} days")
+    return _note(name, f"{until.isoformat()}, {days} days: pull or install a newer bundle")
 
 
 def _probe() -> Iterator[Finding]:

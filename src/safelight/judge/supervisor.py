@@ -309,9 +309,9 @@ class ProcessJudge:
 
     def _end(self) -> None:
         self._drop_template()
-        self._ended.set()
         self._wake.close()
         self._sleep.close()
+        self._ended.set()
 
 
 def _wait_for(sockets: list[socket.socket]) -> list[socket.socket]:
