@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from safelight.public import (
         CardText,
         Direction,
+        Layer,
         Reason,
         Report,
         SafelightError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         default_folder,
         describe,
         hide_this_process,
+        isolation,
         open,
         policy_names,
         policy_text,
@@ -60,6 +62,7 @@ else:
 __all__ = [
     "CardText",
     "Direction",
+    "Layer",
     "Reason",
     "Report",
     "SafelightError",
@@ -72,6 +75,7 @@ __all__ = [
     "default_folder",
     "describe",
     "hide_this_process",
+    "isolation",
     "open",
     "policy_names",
     "policy_text",

@@ -8,7 +8,9 @@ from safelight.bundle.trust import default_folder, describe, stand_in_folder, wh
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
+from safelight.judge.layers import Layer
 from safelight.judge.own_memory import hide_this_process
+from safelight.judge.sandbox import probe as isolation
 from safelight.media.address import redact
 from safelight.opening import (
     bundles_folder,
@@ -29,6 +31,7 @@ __version__ = version("safelight")
 __all__ = [
     "CardText",
     "Direction",
+    "Layer",
     "Reason",
     "Report",
     "SafelightError",
@@ -41,6 +44,7 @@ __all__ = [
     "default_folder",
     "describe",
     "hide_this_process",
+    "isolation",
     "open",
     "policy_names",
     "policy_text",

@@ -118,6 +118,22 @@ def test_doctor_is_status_3_when_what_judges_does_not_verify(
     assert "No guard can run here" in text
 
 
+def test_doctor_is_status_3_where_no_judge_can_be_isolated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = (
+        safelight.Layer("no_core_dumps", True, True, ""),
+        safelight.Layer("system_calls", True, False, "the library libseccomp is not installed"),
+        safelight.Layer("file_system", False, False, "no Landlock"),
+    )
+    monkeypatch.setattr(safelight, "isolation", lambda: layers)
+    assert main.run(["doctor"]) == 3
+    text = capsys.readouterr().out
+    assert "FAULT isolation" in text
+    assert "no system calls (the library libseccomp is not installed)" in text
+    assert "No guard can run here" in text
+
+
 @pytest.mark.slow
 @pytest.mark.e2e
 def test_bench_prints_figures_and_no_leaks(tmp_path: Path) -> None:

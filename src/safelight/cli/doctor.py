@@ -33,6 +33,7 @@ PACKAGES: Final = (
     "tuf",
     "securesystemslib",
     "cryptography",
+    "pyseccomp",
 )
 WARN_DAYS: Final = 30
 _UNTRUSTED: Final = 3
@@ -87,12 +88,31 @@ def _look() -> Iterator[Finding]:
     yield _platform()
     yield from _bundle()
     yield from _probe()
-    yield _note(
-        "isolation",
-        "the judge runs in the guard's own process; isolation comes with a later version",
-    )
+    yield from _isolation()
     yield from _state()
     yield from _surfaces()
+
+
+def _isolation() -> Iterator[Finding]:
+    """What keeps the judge from everything but its questions, tried on a throwaway process."""
+    layers = safelight.isolation()
+    lacking = [layer for layer in layers if layer.required and not layer.held]
+    held = ", ".join(layer.name.replace("_", " ") for layer in layers if layer.held)
+    if lacking:
+        why = "; ".join(dict.fromkeys(layer.why for layer in lacking))
+        lacks = ", ".join(layer.name.replace("_", " ") for layer in lacking)
+        yield Finding(
+            name="isolation",
+            status="fault",
+            needed=True,
+            says=f"the judge cannot be isolated: no {lacks} ({why}). See docs/sandbox.md",
+        )
+    else:
+        yield _ok("isolation", f"the judge is apart: {held}", needed=True)
+    for layer in layers:
+        if not layer.required and not layer.held and not lacking:
+            name = layer.name.replace("_", " ")
+            yield _note("isolation", f"no {name} here ({layer.why}); the required layers suffice")
 
 
 def _ok(name: str, says: str, *, needed: bool = False) -> Finding:
