@@ -27,8 +27,9 @@ from safelight.media.av_source import AvSource
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
 from safelight.report import BundlePart, Head, PolicyPart
-from safelight.run import Parts, Texts
+from safelight.run import Parts
 from safelight.session import Session
+from safelight.telling import Texts
 from safelight.types import NS_PER_MS, NS_PER_S, Direction, VerifiedBundle
 
 
@@ -178,6 +179,7 @@ def _texts(way: Direction, region: str | None, *, test: bool) -> Texts:
         stream=messages.card_text(stream_face, region, test=test),
         local=messages.card_text(local_face, region, test=test),
         state=lambda state: messages.state_text(state, way).headline,
+        event=lambda kind: messages.event_text(kind, way).headline,
     )
 
 

@@ -186,3 +186,21 @@ def test_a_stand_in_stamps_test_on_the_summary(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "TEST" in lines(done.stderr)[-1]
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_reader_of_what_is_said_that_leaves_does_not_end_the_guard(
+    after: int, tmp_path: Path
+) -> None:
+    """`guard … 2>&1 | head -1`: the guarding goes on, and events lose nothing."""
+    film(tmp_path / "in.mp4")
+    with started("guard", "in.mp4", "out.mp4", "--events", "-", cwd=tmp_path) as guard:
+        if guard.stdout is None or guard.stderr is None:
+            raise RuntimeError
+        for _ in range(after):
+            guard.stderr.readline()
+        guard.stderr.close()
+        out = guard.stdout.read()
+        assert guard.wait(60) == 0
+    assert pictures_in(tmp_path / "out.mp4") == 30
+    assert EventLine.model_validate_json(out.splitlines()[-1]).kind == "end"

@@ -17,7 +17,7 @@ def event(state: State, reason: Reason = Reason.CLEAR, kind: str = "state") -> S
 
 
 def shown(capsys: pytest.CaptureFixture[str], *events: StreamEvent, quiet: bool = False) -> str:
-    seen = screen.Screen(quiet=quiet, moving=True, resume_key="r", listening="waiting")
+    seen = screen.Screen(quiet=quiet, moving=True, live=True, resume_key="r", listening="waiting")
     for happened in events:
         seen.happened(happened)
     seen.stop(finished=True)

@@ -180,6 +180,7 @@ def _follow(
         screen = Screen(
             quiet=quiet,
             moving=moving,
+            live=live,
             resume_key=RESUME_KEY if keys.there else None,
             listening=f"Waiting for a publisher at {said.source}",
         )
