@@ -210,6 +210,8 @@ class Screen:
                 self.say(f"           │ {words}")
 
     def _rate(self) -> float:
+        if not self._counted:
+            return 0.0
         (t0, n0), (t1, n1) = self._counted[0], self._counted[-1]
         return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
 
