@@ -347,9 +347,7 @@ def test_an_interruption_says_how_long_a_resume_has_to_wait(before: int, tmp_pat
 
 def test_a_file_resumes_by_itself_once_its_cool_down_is_over_in_film_time(tmp_path: Path) -> None:
     """It waits in silence: nobody is told of resumes that nobody asked for."""
-    _, session = guarded(
-        film((50, 20), (220, 75), (50, 340)), honest, tmp_path, resume_after_s=1.0
-    )
+    _, session = guarded(film((50, 20), (220, 75), (50, 340)), honest, tmp_path, resume_after_s=1.0)
     events = list(session.events())
     at = {event.reason: event.at_s for event in events if event.kind == "state"}
     interrupted = next(e.at_s for e in events if e.state is State.INTERRUPTED)

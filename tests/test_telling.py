@@ -6,7 +6,6 @@ import itertools
 
 import pytest
 
-from safelight import telling
 from safelight.events import StreamEvent
 from safelight.telling import Absence, StreamClock, Teller, Texts
 from safelight.testing.drawn_source import DrawnSource
@@ -41,7 +40,7 @@ def test_a_publisher_that_leaves_and_returns_is_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = itertools.count(0.0, 1.0)
-    monkeypatch.setattr(telling.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("safelight.telling.time.monotonic", lambda: next(now))
     source = Comes([])
     absence = Absence(source)
     assert absence.look() == ("", 0.0)

@@ -9,7 +9,7 @@ from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
 from safelight.media.address import redact
-from safelight.opening import cool_down, open, verify_bundle, verify_policy
+from safelight.opening import cool_down, open, policy_sha256, verify_bundle, verify_policy
 from safelight.policies import names as policy_names
 from safelight.policies import text as policy_text
 from safelight.report import Report
@@ -33,6 +33,7 @@ __all__ = [
     "describe",
     "open",
     "policy_names",
+    "policy_sha256",
     "policy_text",
     "redact",
     "stand_in_folder",

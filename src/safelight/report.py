@@ -92,6 +92,10 @@ class PolicyPart(_Part):
     """The policy gone by."""
 
     name: str
+    sha256: str = Field(
+        pattern="^[0-9a-f]{64}$",
+        description="of the policy's bytes as they were read; `safelight policy check` prints it",
+    )
     adults_affirmed: bool
 
 

@@ -19,7 +19,7 @@ from tests.cli.running import (
     until,
 )
 
-from safelight import Report, stand_in_folder
+from safelight import Report, policy_sha256, stand_in_folder
 from safelight.cli.event_line import EventLine
 from safelight.testing import canary
 from safelight.testing.film import Film
@@ -165,6 +165,48 @@ def test_an_events_reader_that_goes_away_does_not_stop_the_guard(tmp_path: Path)
     assert lines(err)[-1].startswith("safelight: not every event could be written")
     assert "Traceback" not in err
     assert "Exception" not in err
+
+
+def test_a_run_that_fails_leaves_an_earlier_file_alone(tmp_path: Path) -> None:
+    """Red line 6: whatever is refused, breaks or is cut short, nobody's file is lost."""
+    film(tmp_path / "in.mp4")
+    out = tmp_path / "out.mp4"
+    out.write_text("an earlier one")
+    (tmp_path / "mine.toml").write_text("not a policy")
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    for arguments in (
+        ("in.mp4", "out.mp4", "--policy", "mine.toml"),
+        ("in.mp4", "out.mp4", "--hold-ms", "9999"),
+        ("broken.mp4", "out.mp4"),
+    ):
+        assert run("guard", *arguments, cwd=tmp_path).returncode == 2
+        assert out.read_text() == "an earlier one"
+    with started("guard", LIVE, "out.mp4", cwd=tmp_path) as guard:
+        until(lambda: any(tmp_path.glob("*out.mp4*.part")))
+        guard.kill()
+        guard.wait(60)
+    assert out.read_text() == "an earlier one"
+    assert run("guard", "in.mp4", "out.mp4", cwd=tmp_path).returncode == 0
+    assert pictures_in(out) == 30, "one that ends as asked replaces it"
+
+
+def test_a_folder_is_no_sink(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    (tmp_path / "d").mkdir()
+    done = run("guard", "in.mp4", "d", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is a directory" in done.stderr
+
+
+def test_adult_affirmed_is_said_to_behave_as_protect(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    done = run(
+        "guard", "in.mp4", "null:", "--policy", "adult-affirmed", "--report", "r.json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "behaves as protect" in done.stderr
+    policy = json.loads((tmp_path / "r.json").read_text())["policy"]
+    assert policy["sha256"] == policy_sha256("adult-affirmed")
 
 
 def test_quiet_says_nothing(tmp_path: Path) -> None:

@@ -122,6 +122,16 @@ def test_only_a_guard_is_meant_to_be_stopped(arguments: list[str], status: int) 
         ["guard", "a", "b", "--policy", "not-there.toml"],
         ["guard", "http://host/a.mp4", "null:"],
         ["guard", "rtmp://0.0.0.0/app/key?listen=1", "null:"],
+        *(
+            ["guard", "a", "b", f"--{flag}", ""]
+            for flag in ("policy", "direction", "bundle", "report", "events", "region", "bind")
+        ),
+        ["guard", "a", "b", "--state", " "],
+        ["guard", "a", "b", "--config", ""],
+        ["guard", "", "null:"],
+        ["guard", "lavfi:testsrc2", ""],
+        ["guard", "lavfi:testsrc2", "null:", "--report", "-"],
+        ["demo", "--out", ""],
         ["nonsense"],
         ["policy", "nonsense"],
         ["policy", "check"],
@@ -186,6 +196,16 @@ def test_the_flags_of_guard_are_those_of_the_contract(
         "--quiet",
     ):
         assert flag in text
+
+
+@pytest.mark.parametrize("command", ["guard", "testcard", "bench", "policy show"])
+def test_help_shows_nothing_of_the_library(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main.run([*command.split(), "--help"])
+    text = capsys.readouterr().out
+    for mark in ("<str>", "<list", "{", "]..."):
+        assert mark not in text
 
 
 def closed_output() -> Callable[[], None]:

@@ -86,7 +86,7 @@ def test_a_publisher_that_leaves_is_told_and_why_the_stream_ended(
     left, back = event(State.LIVE, kind="source_left"), event(State.LIVE, kind="source_back")
     end = event(State.PENDING, Reason.END, "end")
     text = shown(capsys, event(State.LIVE), left, end)
-    assert "ends unless it is back in 7 s" in text
+    assert "(7 s)" in text
     assert "did not come back" in text
     assert "did not come back" not in shown(capsys, event(State.LIVE), left, back, end)
 

@@ -19,6 +19,7 @@ import typer
 
 import safelight
 from safelight.cli import bench, bundle, demo, doctor, entry, guard, policy, screen, testcard
+from safelight.cli.plain_help import PlainCommand
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
 
@@ -39,13 +40,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("guard")(guard.guard)
-app.command("demo")(demo.demo)
-app.command("testcard")(testcard.write_card)
-app.command("doctor")(doctor.doctor)
+app.command("guard", cls=PlainCommand)(guard.guard)
+app.command("demo", cls=PlainCommand)(demo.demo)
+app.command("testcard", cls=PlainCommand)(testcard.write_card)
+app.command("doctor", cls=PlainCommand)(doctor.doctor)
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
-app.command("bench")(bench.bench)
+app.command("bench", cls=PlainCommand)(bench.bench)
 
 
 @app.callback(invoke_without_command=True)

@@ -6,7 +6,6 @@ each change of state. Meaning is never in colour alone.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections import deque
@@ -111,7 +110,7 @@ class Screen:
                 self._line(f"            resume possible in {_whole(event.wait_s)} s")
             case "source_left":
                 self._back_until = time.monotonic() + event.wait_s
-                self._happened(event, f"; ends unless it is back in {_whole(event.wait_s)} s")
+                self._happened(event, f" ({_whole(event.wait_s)} s)")
             case "source_back":
                 self._back_until = None
                 self._happened(event)
@@ -147,10 +146,15 @@ class Screen:
 
     def _line(self, line: str) -> None:
         """Say something beneath which what moves is drawn as it is now, not as it was."""
-        if self._live is not None:
-            self._live.update(self._moving_line(), refresh=False)
-        if self._progress is not None and self._event is not None:
-            self._progress.update(self._progress.tasks[0].id, description=_bar(self._event.state))
+        try:
+            if self._live is not None:
+                self._live.update(self._moving_line(), refresh=True)
+            if self._progress is not None and self._event is not None:
+                bar = _bar(self._event.state)
+                self._progress.update(self._progress.tasks[0].id, description=bar)
+                self._progress.refresh()
+        except OSError:
+            self._quiet, self._moving = True, False
         self.say(line)
 
     def tick(self, session: Session) -> None:
@@ -253,7 +257,7 @@ class Screen:
             full, short, rest = self._listening, _WAITING, []
         elif self._back_until is not None:
             full = short = "The publisher left"
-            urgent.append(f"ends unless back in {_whole(max(0.0, self._back_until - now))} s")
+            urgent.append(f"{_whole(self._back_until - now)} s to come back")
             rest = []
         else:
             event = self._event
@@ -291,8 +295,7 @@ class Screen:
 
 
 def _whole(wait_s: float) -> int:
-    # Never less than it is: nobody should press a key too early.
-    return math.ceil(wait_s)
+    return max(1, round(wait_s))  # 0 would say that it is over
 
 
 def _bar(state: State) -> str:
