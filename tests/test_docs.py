@@ -109,11 +109,19 @@ def run_program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 def test_the_program_runs_and_prints_what_it_says(tmp_path: Path) -> None:
     ran = run_program(tmp_path, "guarded.mp4")
     assert (ran.returncode, ran.stderr) == (0, "")
-    states = re.findall(r"^ +([\d.]+) s  (\w+)", ran.stdout, re.MULTILINE)
-    assert [state for _, state in states] == ["pending", "live", "covered", "live", "live"]
+    states = re.findall(r"^ +([\d.]+) s  \w+ +(\w+)", ran.stdout, re.MULTILINE)
+    assert [said for _, said in states] == ["Starting", "Live", "Paused", "Live", "Ended"]
     assert states[2][0] == "1.20"
     assert "system leaks: 0, misses: not measured" in ran.stdout
     assert (tmp_path / "guarded.mp4").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_the_program_without_arguments_says_how_it_is_called(tmp_path: Path) -> None:
+    ran = run_program(tmp_path)
+    assert ran.returncode != 0
+    assert "guard.py [SOURCE] SINK" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.slow

@@ -11,10 +11,12 @@ import pytest
 from safelight import messages
 from safelight.errors import UsageError
 from safelight.messages import (
+    EVENTS,
     Face,
     Message,
     card_text,
     catalogue,
+    event_text,
     help_lines,
     region_from_locale,
     regions,
@@ -151,7 +153,9 @@ def test_every_state_has_its_own_text_and_message_id() -> None:
 def test_every_message_of_the_catalogue_is_used() -> None:
     texts = [
         card_text(face, region, test=True) for face, region in itertools.product(Face, EVERYWHERE)
-    ] + [state_text(s, d) for s, d in itertools.product(State, Direction)]
+    ]
+    texts += [state_text(s, d) for s, d in itertools.product(State, Direction)]
+    texts += [event_text(k, d) for k, d in itertools.product(EVENTS, Direction)]
     said = {t.message_id for t in texts}
     shown = " ".join(f"{words_of(t)} {t.stamp}" for t in texts)
     for name, message in catalogue().items():

@@ -334,6 +334,36 @@ def test_an_interruption_is_kept_and_a_resume_has_to_wait(tmp_path: Path) -> Non
     assert no_bright(sink)
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_an_interruption_says_how_long_a_resume_has_to_wait(before: int, tmp_path: Path) -> None:
+    """This guard's own cool-down, or what another one's left of it."""
+    if before:
+        CoolDownFile(tmp_path).raise_to(2, time.time())
+    _, session = guarded(film((50, 20), (220, 75)), honest, tmp_path, live=True)
+    waits = [e.wait_s for e in session.events() if e.state is State.INTERRUPTED]
+    assert waits
+    assert (9.0 < waits[0] <= 10.5) if not before else (50.0 < waits[0] <= 60.5)
+
+
+def test_a_file_resumes_by_itself_once_its_cool_down_is_over_in_film_time(tmp_path: Path) -> None:
+    """It waits in silence: nobody is told of resumes that nobody asked for."""
+    _, session = guarded(film((50, 20), (220, 75), (50, 340)), honest, tmp_path, resume_after_s=1.0)
+    events = list(session.events())
+    at = {event.reason: event.at_s for event in events if event.kind == "state"}
+    interrupted = next(e.at_s for e in events if e.state is State.INTERRUPTED)
+    assert {event.kind for event in events} == {"state", "end"}
+    assert 9.5 <= at[Reason.USER_RESUME] - interrupted < 11.0
+    assert any("until resumed" in event.text for event in events)
+
+
+def test_a_file_promises_no_resume(tmp_path: Path) -> None:
+    _, session = guarded(film((50, 20), (220, 75), (50, 30)), honest, tmp_path)
+    texts = [event.text for event in session.events()]
+    assert any("to the end" in text for text in texts)
+    assert not any("resumed" in text for text in texts)
+    assert "Ended" in texts[-1]
+
+
 def test_a_file_neither_starts_a_cool_down_nor_obeys_one(tmp_path: Path) -> None:
     """The same file always comes out the same."""
     runs = []

@@ -14,10 +14,12 @@ SCHEMA: Final = "safelight.event/1"
 class StreamEvent:
     """One thing that happened, in stream order.
 
-    ``kind`` is "state", "fault", "resume_refused" or "end". ``at_s`` is stream time in
-    seconds. ``card`` is the local card's text (what the person at this device may be shown),
-    with its ``message_id``, so that a host app can draw its own; None while the picture is
-    live. ``wait_s``: how long a resume has to wait from now on, 0.0 if it need not.
+    ``kind`` is "state", "fault", "resume_refused", "source_left", "source_back" or "end".
+    ``at_s`` is stream time in seconds, which never goes back. ``card`` is the local card's text
+    (what the person at this device may be shown), with its ``message_id``, so that a host app
+    can draw its own; None while the picture is live. ``text`` is one line for that person.
+    ``wait_s``: how long a resume has to wait from now on (in a file: of film time), 0.0 if it
+    need not; of "source_left", how long the publisher has to come back.
     """
 
     kind: str

@@ -30,8 +30,9 @@ from safelight.media.av_source import AvSource
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
 from safelight.report import BundlePart, Head, PolicyPart
-from safelight.run import Parts, Texts
+from safelight.run import Parts
 from safelight.session import Session
+from safelight.telling import Texts
 from safelight.types import NS_PER_MS, NS_PER_S, Direction, VerifiedBundle
 
 if TYPE_CHECKING:
@@ -81,10 +82,13 @@ def open(
         UntrustedError: the bundle does not verify, or the judge fails its self-test or cannot
             be isolated.
     """
-    gone_by = policies.load(policy)
+    for name, value in (("policy", policy), ("bundle", bundle), ("state", state), ("bind", bind)):
+        if value is not None and not str(value).strip():
+            raise UsageError(f"the {name} is empty", "name one, or leave it out")
+    gone_by, gone_by_sha256 = policies.load_with_digest(policy)
     way = _direction(direction)
     limits_hold = _hold_ns(hold_ms)
-    country = messages.known_region(region) if region else messages.region_from_locale(os.environ)
+    country = _country(region)
     from_address = address.parse_source(source, bind=bind) if isinstance(source, str) else None
     to_address = address.parse_sink(sink) if isinstance(sink, str) else None
     if from_address and to_address and address.same_file(from_address, to_address):
@@ -129,7 +133,15 @@ def open(
             resume_after_s=resume_after_s,
             keep_cool_down=lambda level: kept_file.raise_to(level, time.time()),
             others_wait_s=others_wait_s,
-            report_head=_head(gone_by.name, gone_by.adults_affirmed, verified, way),
+            report_head=_head(
+                PolicyPart(
+                    name=gone_by.name,
+                    sha256=gone_by_sha256,
+                    adults_affirmed=gone_by.adults_affirmed,
+                ),
+                verified,
+                way,
+            ),
         )
     )
     session.begin(at_once=from_address is None or from_address.kind is not address.Kind.LISTEN)
@@ -189,6 +201,12 @@ def _direction(direction: str) -> Direction:
         ) from None
 
 
+def _country(region: str | None) -> str | None:
+    if region is None:
+        return messages.region_from_locale(os.environ)
+    return messages.known_region(region)
+
+
 def _hold_ns(hold_ms: int | None) -> int:
     if hold_ms is None:
         return HOLD_LIVESTREAM_NS
@@ -217,12 +235,13 @@ def _texts(way: Direction, region: str | None, *, test: bool) -> Texts:
         stream=messages.card_text(stream_face, region, test=test),
         local=messages.card_text(local_face, region, test=test),
         state=lambda state: messages.state_text(state, way).headline,
+        event=lambda kind: messages.event_text(kind, way).headline,
     )
 
 
-def _head(policy: str, affirmed: bool, bundle: VerifiedBundle, way: Direction) -> Head:
+def _head(policy: PolicyPart, bundle: VerifiedBundle, way: Direction) -> Head:
     return Head(
-        policy=PolicyPart(name=policy, adults_affirmed=affirmed),
+        policy=policy,
         bundle=BundlePart(
             id=bundle.id,
             version=bundle.version,
@@ -241,6 +260,15 @@ def verify_policy(name_or_path: str) -> Policy:
         PolicyError: it cannot be found, read or validated.
     """
     return policies.load(name_or_path)
+
+
+def policy_sha256(name_or_path: str) -> str:
+    """Return the SHA-256 of a policy's bytes, as reports name it.
+
+    Raises:
+        PolicyError: it cannot be found, read or validated.
+    """
+    return policies.load_with_digest(name_or_path)[1]
 
 
 def cool_down(state: str | Path | None = None) -> tuple[int, float]:

@@ -22,7 +22,6 @@ from safelight.types import (
     Reason,
     SafeFrame,
     State,
-    StateChanged,
     Verdict,
 )
 
@@ -52,11 +51,17 @@ class Frames(_Part):
 
 
 class StateSpan(_Part):
-    """A stretch of stream time in one state."""
+    """A stretch of stream time in one state.
+
+    Stream time is the source's pts. Where those go back (a publisher came back, a clock began
+    anew) it goes on one step after the last picture, as what was written does: it never goes
+    back. A first ``pending`` of no length is no stream that began open: its first pictures
+    waited, and had been judged when they left.
+    """
 
     state: Literal["pending", "live", "covered", "interrupted"]
-    from_pts_s: float
-    to_pts_s: float
+    from_pts_s: float = Field(description="stream time in seconds; never goes back")
+    to_pts_s: float = Field(description="stream time in seconds")
     reason: Literal[
         "starting",
         "clear",
@@ -89,6 +94,10 @@ class PolicyPart(_Part):
     """The policy gone by."""
 
     name: str
+    sha256: str = Field(
+        pattern="^[0-9a-f]{64}$",
+        description="of the policy's bytes as they were read; `safelight policy check` prints it",
+    )
     adults_affirmed: bool
 
 
@@ -165,7 +174,7 @@ class Tally:
         self._latency: Counter[int] = Counter()
         self._latency_max_ns = 0
         self._spans: list[tuple[State, Reason, int]] = []
-        self._end_pts_ns = 0
+        self._end_ns = 0
 
     def picture_left(self, safe: SafeFrame, verdict: Verdict, took_ns: int) -> None:
         """Count a picture, or the card in its place, that a sink has taken."""
@@ -178,12 +187,15 @@ class Tally:
                 self.bound[verdict.binding] += 1
             self._latency[took_ns // LATENCY_STEP_NS] += 1
             self._latency_max_ns = max(self._latency_max_ns, took_ns)
-            self._end_pts_ns = max(self._end_pts_ns, safe.pts_ns)
 
-    def state_changed(self, note: StateChanged) -> None:
-        """Note a change of state."""
-        if note.reason is not Reason.END:
-            self._spans.append((note.state, note.reason, note.pts_ns))
+    def reached(self, at_ns: int) -> None:
+        """Note how far the stream has come, in stream time."""
+        self._end_ns = max(self._end_ns, at_ns)
+
+    def state_changed(self, state: State, reason: Reason, at_ns: int) -> None:
+        """Note a change of state, at a stream time that never goes back."""
+        if reason is not Reason.END:
+            self._spans.append((state, reason, at_ns))
 
     def fault(self, what: str) -> None:
         """Note a fault."""
@@ -211,7 +223,7 @@ class Tally:
         """Return the states gone through, each with the stream time it spans."""
         if not self._spans:
             return ()
-        ends = [*(at for _, _, at in self._spans[1:]), self._end_pts_ns]
+        ends = [*(at for _, _, at in self._spans[1:]), max(self._end_ns, self._spans[-1][2])]
         return tuple(
             StateSpan(
                 state=state.value,

@@ -23,19 +23,20 @@ from safelight.errors import (
     SinkLostError,
     UsageError,
 )
-from safelight.events import StreamEvent, seconds
+from safelight.events import StreamEvent
 from safelight.feed import Arrived, Ended, Feed, Lost
 from safelight.judge.judge import Answer, Judge, JudgeFault
 from safelight.judge.keeper import Keeper, Restarted
 from safelight.media.interface import DroppedStream, Sink, Source, SourceInfo
 from safelight.report import Head, Tally
+from safelight.telling import Absence, StreamClock, Teller, Texts
 from safelight.types import (
     NS_PER_S,
     Ask,
     AudioArrived,
-    CardText,
     Command,
     CoolDownStarted,
+    Discontinuity,
     Drop,
     Emit,
     EmitCard,
@@ -45,6 +46,7 @@ from safelight.types import (
     FaultKind,
     FaultNoted,
     Frame,
+    Gap,
     Mute,
     Picture,
     PictureArrived,
@@ -65,16 +67,6 @@ from safelight.writer import Writer
 IDLE_S: Final = 0.5  # how long to sleep at most when nothing is due
 FINISH_S: Final = 10.0  # how long a sink may take to write what waits at the end
 READ_AHEAD: Final = 3  # frames of a file asked for at a time
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Texts:
-    """What cards and events say: ``stream`` is drawn into the stream, ``local`` is for the
-    person at this device, ``state`` is one line on a state."""
-
-    stream: CardText
-    local: CardText
-    state: Callable[[State], str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,7 +102,10 @@ class Run:
         self._ledger = ledger
         self._tally = tally
         self._inbox = inbox
-        self._tell_host = tell
+        resumes = info.live or parts.resume_after_s is not None
+        self._teller = Teller(parts.texts, tell, resumes=resumes)
+        self._clock = StreamClock(info.frame_rate)
+        self._absence = Absence(parts.source)
         self._clock_start_ns = self._clock_ns = time.monotonic_ns()
         self._first_pts_ns: int | None = None
         self._engine = parts.make_engine(info)
@@ -130,11 +125,14 @@ class Run:
         self._waiting: deque[Frame] = deque()
         self._ended: Ended | None = None
         self._interrupted_at_ns: int | None = None
+        self._no_resume_before_ns = 0
         self._failure: SafelightError | None = None
         self._stopped = False
-        self._reason = Reason.STARTING
-        self._last_pts_ns = 0
-        self.state = State.PENDING
+
+    @property
+    def state(self) -> State:
+        """The state of the stream, as it was told last."""
+        return self._teller.state
 
     @property
     def dropped(self) -> tuple[DroppedStream, ...]:
@@ -233,7 +231,7 @@ class Run:
                 self._do(EvidenceReady(self._now(), token, evidence))
             case JudgeFault(what):
                 self._tally.fault(what)
-                self._tell("fault", Reason.FAULT, self._last_pts_ns)
+                self._tell("fault", reason=Reason.FAULT)
                 self._do(Fault(self._now(), FaultKind.JUDGE))
                 self._keeper.restart()
             case Restarted(error):
@@ -249,6 +247,12 @@ class Run:
         wake = self._engine.wake_ns()
         if wake is not None and time.monotonic_ns() >= wake:
             self._do(Tick(self._now()))
+        match self._absence.look():
+            case ("source_left" | "source_back") as kind, wait_s:
+                self._tell(kind, wait_s=wait_s)
+            case "settled", _:
+                # Nothing came for a while: the stream is no longer live, and starts closed.
+                self._do(Discontinuity(self._now(), Gap.SOURCE))
         self._resume_when_due()
 
     def _arrived(self, frame: Frame) -> None:
@@ -267,7 +271,6 @@ class Run:
         if isinstance(frame.content, Picture):
             self._tally.arrived += 1
             self._format = frame.content.format
-            self._last_pts_ns = frame.pts_ns
             self._do(PictureArrived(self._now(), frame))
         else:
             self._do(AudioArrived(self._now(), frame))
@@ -280,7 +283,6 @@ class Run:
             self._do(SourceEnded(self._now()))
         else:
             self._failure = error
-            self._tally.fault("source lost")
             self._do(Fault(self._now(), FaultKind.SOURCE))
 
     def _fail(self, error: SafelightError, kind: FaultKind) -> None:
@@ -289,8 +291,10 @@ class Run:
         self._do(Fault(self._now(), kind))
 
     def _resume_when_due(self) -> None:
-        after, since = self._parts.resume_after_s, self._interrupted_at_ns
-        if after is not None and since is not None and self._now() - since >= after * NS_PER_S:
+        after, since, now = self._parts.resume_after_s, self._interrupted_at_ns, self._now()
+        if after is None or since is None or now < self._no_resume_before_ns:
+            return
+        if now - since >= after * NS_PER_S:
             self._interrupted_at_ns = None
             self._resume()
 
@@ -306,7 +310,12 @@ class Run:
 
     def _do(self, event: Event) -> None:
         try:
-            for command in self._engine.handle(event):
+            commands = self._engine.handle(event)
+            for command in commands:
+                # Before the interruption is told, which says how long a resume has to wait.
+                if isinstance(command, Record) and isinstance(command.note, CoolDownStarted):
+                    self._cool_down(command.note)
+            for command in commands:
                 self._carry_out(command)
         except NotReleasableError as error:
             raise EngineFaultError(str(error), "please report it; it did not leave") from None
@@ -320,9 +329,11 @@ class Run:
                     self._keeper.ask(token, frame.content, views)
             case Emit(verdict):
                 frame, real_ns = self._frames.pop(verdict.token.seq)
+                self._tally.reached(self._clock.at(frame.pts_ns))
                 text = self._parts.texts.stream
                 self._write(release.picture(frame, verdict, self._now(), text), real_ns)
             case EmitCard(pts_ns, _):
+                self._tally.reached(self._clock.at(pts_ns))
                 text = self._parts.texts.stream
                 self._write(release.lone_card(self._format, pts_ns, text), 0)
             case Mute(token, spans):
@@ -345,29 +356,43 @@ class Run:
     def _record(self, note: StateChanged | FaultNoted | CoolDownStarted | ResumeRefused) -> None:
         match note:
             case StateChanged(state, reason, pts_ns, _):
-                self._tally.state_changed(note)
-                self.state = state
-                self._reason = self._reason if reason is Reason.END else reason
-                kind = "end" if reason is Reason.END else "state"
-                if state is State.INTERRUPTED and kind == "state":
+                at_ns = self._clock.at(pts_ns)
+                self._tally.state_changed(state, reason, at_ns)
+                self._teller.state = state
+                if reason is Reason.END:
+                    self._tell("end", reason=reason)
+                    return
+                self._teller.reason = reason
+                if state is State.INTERRUPTED:
                     self._interrupted_at_ns = self._now()
-                self._tell(kind, reason, pts_ns)
+                    self._tell("state", wait_s=self._wait_s())
+                else:
+                    self._tell("state")
             case FaultNoted(what, _):
                 self._tally.fault(what)
-            case CoolDownStarted(level, _):
-                try:
-                    if self._live:
-                        self._parts.keep_cool_down(level)
-                except UsageError:
-                    # It holds for this stream; only the next one will not know of it.
-                    self._tally.fault("the cool-down could not be kept")
+            case CoolDownStarted():
+                return  # taken in before
             case ResumeRefused(until_ns):
                 self._interrupted_at_ns = self._interrupted_at_ns or self._now()
-                self._tell("resume_refused", self._reason, self._last_pts_ns, until_ns)
+                self._no_resume_before_ns = max(self._no_resume_before_ns, until_ns)
+                self._tell("resume_refused", wait_s=(until_ns - self._now()) / NS_PER_S)
 
-    def _tell(self, kind: str, reason: Reason, pts_ns: int, until_ns: int = 0) -> None:
-        texts = self._parts.texts
-        card = None if self.state in (State.LIVE, State.PENDING) else texts.local
-        wait_s = max(0.0, seconds(until_ns - self._now())) if until_ns else 0.0
-        line = texts.state(self.state)
-        self._tell_host(StreamEvent(kind, self.state, reason, seconds(pts_ns), card, line, wait_s))
+    def _cool_down(self, note: CoolDownStarted) -> None:
+        self._no_resume_before_ns = note.until_ns
+        try:
+            if self._live:
+                self._parts.keep_cool_down(note.level)
+        except UsageError:
+            # It holds for this stream; only the next one will not know of it.
+            self._tally.fault("the cool-down could not be kept")
+
+    def _wait_s(self) -> float:
+        """Return how long a resume has to wait, for this guard's cool-down and the others'."""
+        others_s = self._parts.others_wait_s() if self._live else 0.0
+        now = self._now()
+        until = max(self._no_resume_before_ns, now + round(others_s * NS_PER_S))
+        self._no_resume_before_ns = until
+        return (until - now) / NS_PER_S
+
+    def _tell(self, kind: str, *, reason: Reason | None = None, wait_s: float = 0.0) -> None:
+        self._teller.tell(kind, self._clock.last_ns or 0, reason=reason, wait_s=wait_s)

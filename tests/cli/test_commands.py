@@ -33,9 +33,27 @@ def test_policies_are_listed_shown_and_checked(
     assert "validates" in said(capsys, "policy", "check", str(mine))
 
 
+@pytest.mark.parametrize("name", safelight.policy_names())
+def test_a_policy_of_one_s_own_starts_from_one_that_is_shown(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """docs/policies.md, "Writing one", as it is written there."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text(said(capsys, "policy", "show", name))
+    assert "validates" in said(capsys, "policy", "check", str(mine))
+    changed = mine.read_text().replace(f'name = "{name}"', 'name = "mine"')
+    mine.write_text(changed.replace("cover_at = 0.5", "cover_at = 0.3"))
+    checked = said(capsys, "policy", "check", str(mine))
+    assert "validates: mine" in checked
+    assert safelight.policy_sha256(str(mine)) in checked
+
+
 def test_adult_affirmed_says_that_it_is_protect_here(capsys: pytest.CaptureFixture[str]) -> None:
-    """The default bundle does not count people, so nothing is released by that policy."""
-    assert "behaves as `protect`" in said(capsys, "policy", "show", "adult-affirmed")
+    """No bundle counts people, so nothing is released by that policy."""
+    shown = said(capsys, "policy", "show", "adult-affirmed")
+    assert "behaves as `protect`, with every bundle" in shown
+    assert "breastfeeding" in shown
+    assert "is released" not in said(capsys, "policy", "list")
 
 
 def test_a_policy_that_would_release_does_not_check(

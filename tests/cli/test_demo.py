@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.cli.running import run
+from tests.cli.running import lines, run, started, until
 
 from safelight import messages
 from safelight.core import card
@@ -77,3 +78,17 @@ def test_the_demo(tmp_path: Path) -> None:
     with Image.open(folder / "picture.png") as picture:
         assert picture.width > 1000
     assert not (tmp_path / "state-home").exists(), "the demo began its user's cool-down"
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_cut_short_leaves_nothing_that_looks_checked(tmp_path: Path) -> None:
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "shown" / "guarded.mp4").write_text("an earlier one")
+    with started("demo", "--out", "shown", cwd=tmp_path) as demo:
+        until(lambda: any((tmp_path / "shown").glob(".demo-*/*guarded.mp4*")))
+        demo.send_signal(signal.SIGINT)
+        _, err = demo.communicate(timeout=60)
+    assert demo.returncode == 2
+    assert len(lines(err)) == 1
+    assert [path.name for path in (tmp_path / "shown").iterdir()] == ["guarded.mp4"]
+    assert (tmp_path / "shown" / "guarded.mp4").read_text() == "an earlier one"

@@ -1,4 +1,4 @@
-"""Asked to stop in its first moments, the program stops: no traceback, status 0."""
+"""Asked to stop in its first or last moments, the program stops, and says what that means."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.running import LIVE, started, until
+from tests.cli.running import LIVE, lines, started, until
 
 import safelight
 from safelight import public
+from safelight.cli import entry
 
 
 def listens(pid: int) -> bool:
@@ -33,6 +34,36 @@ def test_a_signal_while_it_loads(number: signal.Signals, after_s: float, tmp_pat
         out, err = guard.communicate(timeout=60)
     assert "Traceback" not in err
     assert (guard.returncode, out) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.4])
+def test_a_check_that_is_cut_short_says_no_yes(after_s: float, tmp_path: Path) -> None:
+    """Absence is never permission: a script must not take it for "verifies"."""
+    with started("doctor", cwd=tmp_path) as check:
+        until(lambda: listens(check.pid))
+        time.sleep(after_s)
+        check.send_signal(signal.SIGTERM)
+        out, err = check.communicate(timeout=60)
+    assert check.returncode == 2, out
+    assert lines(err) == [f"safelight: {entry.INTERRUPTED}"]
+    assert "can run here" not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_guard_that_is_asked_again_and_again_still_finishes(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with started("guard", LIVE, "out.mp4", "--report", "report.json", cwd=tmp_path) as guard:
+        until(lambda: any(tmp_path.glob("out.mp4*.part")))
+        while guard.poll() is None:
+            guard.send_signal(number)
+            time.sleep(0.005)
+        _, err = guard.communicate(timeout=60)
+    assert guard.returncode == 0, err
+    assert (tmp_path / "report.json").exists()
+    assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.parametrize("module", ["safelight", "safelight.cli.entry"])

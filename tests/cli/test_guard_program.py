@@ -20,7 +20,7 @@ from tests.cli.running import (
     until,
 )
 
-from safelight import Report, stand_in_folder
+from safelight import Report, policy_sha256, stand_in_folder
 from safelight.cli.event_line import EventLine
 from safelight.testing import canary
 from safelight.testing.film import Film
@@ -168,6 +168,48 @@ def test_an_events_reader_that_goes_away_does_not_stop_the_guard(tmp_path: Path)
     assert "Exception" not in err
 
 
+def test_a_run_that_fails_leaves_an_earlier_file_alone(tmp_path: Path) -> None:
+    """Red line 6: whatever is refused, breaks or is cut short, nobody's file is lost."""
+    film(tmp_path / "in.mp4")
+    out = tmp_path / "out.mp4"
+    out.write_text("an earlier one")
+    (tmp_path / "mine.toml").write_text("not a policy")
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    for arguments in (
+        ("in.mp4", "out.mp4", "--policy", "mine.toml"),
+        ("in.mp4", "out.mp4", "--hold-ms", "9999"),
+        ("broken.mp4", "out.mp4"),
+    ):
+        assert run("guard", *arguments, cwd=tmp_path).returncode == 2
+        assert out.read_text() == "an earlier one"
+    with started("guard", LIVE, "out.mp4", cwd=tmp_path) as guard:
+        until(lambda: any(tmp_path.glob("*out.mp4*.part")))
+        guard.kill()
+        guard.wait(60)
+    assert out.read_text() == "an earlier one"
+    assert run("guard", "in.mp4", "out.mp4", cwd=tmp_path).returncode == 0
+    assert pictures_in(out) == 30, "one that ends as asked replaces it"
+
+
+def test_a_folder_is_no_sink(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    (tmp_path / "d").mkdir()
+    done = run("guard", "in.mp4", "d", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is a directory" in done.stderr
+
+
+def test_adult_affirmed_is_said_to_behave_as_protect(tmp_path: Path) -> None:
+    film(tmp_path / "in.mp4")
+    done = run(
+        "guard", "in.mp4", "null:", "--policy", "adult-affirmed", "--report", "r.json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "behaves as protect" in done.stderr
+    policy = json.loads((tmp_path / "r.json").read_text())["policy"]
+    assert policy["sha256"] == policy_sha256("adult-affirmed")
+
+
 def test_quiet_says_nothing(tmp_path: Path) -> None:
     film(tmp_path / "in.mp4")
     done = run("guard", "in.mp4", "out.mp4", "--quiet", cwd=tmp_path)
@@ -216,3 +258,21 @@ def parsed(stat: str) -> tuple[int, str, int]:
     head, _, tail = stat.rpartition(") ")
     pid, _, name = head.partition(" (")
     return int(pid), name, int(tail.split()[1])
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_reader_of_what_is_said_that_leaves_does_not_end_the_guard(
+    after: int, tmp_path: Path
+) -> None:
+    """`guard … 2>&1 | head -1`: the guarding goes on, and events lose nothing."""
+    film(tmp_path / "in.mp4")
+    with started("guard", "in.mp4", "out.mp4", "--events", "-", cwd=tmp_path) as guard:
+        if guard.stdout is None or guard.stderr is None:
+            raise RuntimeError
+        for _ in range(after):
+            guard.stderr.readline()
+        guard.stderr.close()
+        out = guard.stdout.read()
+        assert guard.wait(60) == 0
+    assert pictures_in(tmp_path / "out.mp4") == 30
+    assert EventLine.model_validate_json(out.splitlines()[-1]).kind == "end"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.cli.running import lines, run
 
-from safelight.cli import main, stopping
+from safelight.cli import entry, main, stopping
 from safelight.errors import (
     BundleError,
     EngineFaultError,
@@ -71,12 +70,39 @@ def test_an_unforeseen_error_does_not_show_its_text(
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), stopping.Stopped()])
-def test_being_stopped_is_what_was_asked_for(
+def test_a_check_that_was_stopped_has_no_result(
     stop: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Absence is never permission: what was cut short must not read as "verifies"."""
     broken(monkeypatch, stop)
-    assert main.run(["policy", "list"]) == 0
+    assert main.run(["policy", "list"]) == 2
+    assert lines(capsys.readouterr().err) == [f"safelight: {entry.INTERRUPTED}"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), stopping.Stopped()])
+def test_a_guard_that_was_stopped_ended_as_asked(
+    stop: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_off(*_: object) -> object:
+        raise stop
+
+    monkeypatch.setattr("safelight.cli.settings.read", break_off)
+    assert main.run(["guard", "in.mp4", "null:"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["guard", "a", "b"], 0),
+        (["bundle", "verify", "guard"], 2),
+        (["doctor"], 2),
+        (["--version"], 2),
+        ([], 2),
+    ],
+)
+def test_only_a_guard_is_meant_to_be_stopped(arguments: list[str], status: int) -> None:
+    assert entry.status_when_stopped(arguments) == status
 
 
 @pytest.mark.parametrize(
@@ -96,6 +122,16 @@ def test_being_stopped_is_what_was_asked_for(
         ["guard", "a", "b", "--policy", "not-there.toml"],
         ["guard", "http://host/a.mp4", "null:"],
         ["guard", "rtmp://0.0.0.0/app/key?listen=1", "null:"],
+        *(
+            ["guard", "a", "b", f"--{flag}", ""]
+            for flag in ("policy", "direction", "bundle", "report", "events", "region", "bind")
+        ),
+        ["guard", "a", "b", "--state", " "],
+        ["guard", "a", "b", "--config", ""],
+        ["guard", "", "null:"],
+        ["guard", "lavfi:testsrc2", ""],
+        ["guard", "lavfi:testsrc2", "null:", "--report", "-"],
+        ["demo", "--out", ""],
         ["nonsense"],
         ["policy", "nonsense"],
         ["policy", "check"],
@@ -162,11 +198,21 @@ def test_the_flags_of_guard_are_those_of_the_contract(
         assert flag in text
 
 
+@pytest.mark.parametrize("command", ["guard", "testcard", "bench", "policy show"])
+def test_help_shows_nothing_of_the_library(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main.run([*command.split(), "--help"])
+    text = capsys.readouterr().out
+    for mark in ("<str>", "<list", "{", "]..."):
+        assert mark not in text
+
+
 def closed_output() -> Callable[[], None]:
     def close() -> None:
         reading, writing = os.pipe()
         os.close(reading)
-        os.dup2(writing, sys.stdout.fileno())
+        os.dup2(writing, 1)
 
     return close
 
@@ -175,3 +221,15 @@ def closed_output() -> Callable[[], None]:
 def test_nobody_reading_our_output_is_no_error(tmp_path: Path) -> None:
     done = run("bundle", "show", cwd=tmp_path, before=closed_output())
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["bundle", "show"], ["policy", "list"], ["--help"]])
+def test_output_that_has_no_room_is_one_line(arguments: list[str], tmp_path: Path) -> None:
+    def full() -> None:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+    done = run(*arguments, cwd=tmp_path, before=full)
+    assert done.returncode == 2
+    assert len(lines(done.stderr)) == 1
+    assert "output cannot be written (no space left on device)" in done.stderr

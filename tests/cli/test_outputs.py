@@ -30,7 +30,7 @@ EVENT = StreamEvent(
 
 def report() -> Report:
     head = Head(
-        policy=PolicyPart(name="protect", adults_affirmed=False),
+        policy=PolicyPart(name="protect", sha256="0" * 64, adults_affirmed=False),
         bundle=BundlePart(id="b", version=1, sha256="0", purpose="test", test=True),
         direction="outgoing",
     )

@@ -16,8 +16,13 @@ def event(state: State, reason: Reason = Reason.CLEAR, kind: str = "state") -> S
     return StreamEvent(kind, state, reason, 1.0, card, f"it is {state.value}", 7.0)
 
 
-def shown(capsys: pytest.CaptureFixture[str], *events: StreamEvent, quiet: bool = False) -> str:
-    seen = screen.Screen(quiet=quiet, moving=True, resume_key="r", listening="waiting")
+def shown(
+    capsys: pytest.CaptureFixture[str],
+    *events: StreamEvent,
+    quiet: bool = False,
+    live: bool = True,
+) -> str:
+    seen = screen.Screen(quiet=quiet, moving=True, live=live, resume_key="r", listening="waiting")
     for happened in events:
         seen.happened(happened)
     seen.stop(finished=True)
@@ -57,3 +62,71 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_complaint_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
     screen.complain("first\nsecond\r\n  third")
     assert capsys.readouterr().err == "safelight: first second third\n"
+
+
+def test_an_interruption_says_at_once_how_long_a_resume_has_to_wait(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    live = event(State.LIVE)
+    text = shown(capsys, live, event(State.INTERRUPTED, Reason.SEXUAL_CONTENT))
+    assert "resume possible in 7 s" in text
+    text = shown(capsys, live, event(State.INTERRUPTED, Reason.SEXUAL_CONTENT), live=False)
+    assert "resume possible" not in text, "in a file nobody can resume"
+
+
+def test_a_stream_that_begins_interrupted_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, event(State.INTERRUPTED, Reason.SEXUAL_CONTENT))
+    assert "after an interruption shortly before" in text
+    assert "resume possible in 7 s" in text
+
+
+def test_a_publisher_that_leaves_is_told_and_why_the_stream_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    left, back = event(State.LIVE, kind="source_left"), event(State.LIVE, kind="source_back")
+    end = event(State.PENDING, Reason.END, "end")
+    text = shown(capsys, event(State.LIVE), left, end)
+    assert "(7 s)" in text
+    assert "did not come back" in text
+    assert "did not come back" not in shown(capsys, event(State.LIVE), left, back, end)
+
+
+def test_a_stream_that_opens_with_its_first_picture_says_that_it_began_closed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begin = event(State.PENDING, Reason.STARTING)
+    assert "held until they were judged" in shown(capsys, begin, event(State.LIVE))
+
+
+WIDTHS = range(24, 140)
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_live_line_is_cut_nowhere(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is left out whole, and how long to wait is never what is left out."""
+    text = "Interrupted: sound and picture stay paused until resumed"
+    seen = screen.Screen(quiet=True, moving=True, live=True, resume_key="r", listening="waiting")
+    seen.happened(event(State.LIVE))
+    wanted = {
+        "Live",
+        "Interrupted",
+        "Paused",
+        "Starting",
+        "waiting",
+        text,
+        "resume possible in 7 s",
+        "press r to resume",
+        "Ctrl-C ends",
+        "0 frames/s",
+        "covered 0×",
+        "covered 1×",
+    }
+    seen._waiting = False
+    seen.happened(StreamEvent("state", state, Reason.SEXUAL_CONTENT, 1.0, None, text, 7.0))
+    for width in WIDTHS:
+        monkeypatch.setattr(screen._Console, "width", width)
+        line = seen._moving_line().plain
+        assert len(line) < width
+        assert set(line.split(" · ")) <= wanted
+        if state is State.INTERRUPTED and width >= 40:
+            assert "resume possible in 7 s" in line

@@ -65,7 +65,16 @@ def test_a_file_that_lies_about_cannot_choose_a_stand_in(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "line",
-    ["events = '../victim'", "report = 'r'", "state = 's'", "bundle = 'b'", "policy = './p.toml'"],
+    [
+        "events = '../victim'",
+        "report = 'r'",
+        "state = 's'",
+        "bundle = 'b'",
+        "policy = './p.toml'",
+        "quiet = true",
+        "resume-after = 1",
+        "bind = '::'",
+    ],
 )
 def test_a_file_that_nobody_named_chooses_no_files(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

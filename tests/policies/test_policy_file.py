@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -121,5 +122,20 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_a_file_of_one_s_own_is_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(PROTECT.replace("cover_at = 0.5", "cover_at = 0.4"))
-    assert policies.load(str(path)).cover_at == 0.4
+    mine = PROTECT.replace("cover_at = 0.5", "cover_at = 0.4").replace('"protect"', '"mine"')
+    path.write_text(mine)
+    policy, digest = policies.load_with_digest(str(path))
+    assert (policy.name, policy.cover_at) == ("mine", 0.4)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", policies.names())
+def test_another_policy_may_not_bear_the_name_of_one_of_ours(name: str, tmp_path: Path) -> None:
+    """Reports go by the name: a loosened file would pass for what was reviewed."""
+    path = tmp_path / "mine.toml"
+    path.write_text(policies.text(name).replace("cover_at = 0.5", "cover_at = 0.8"))
+    with pytest.raises(PolicyError, match="is not that policy") as caught:
+        policies.load(str(path))
+    one_line(caught.value)
+    path.write_text("# The same, with a remark.\n" + policies.text(name))
+    assert policies.load(str(path)) == policies.load(name)

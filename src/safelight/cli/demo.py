@@ -13,8 +13,8 @@ import typer
 import safelight
 from safelight import messages
 from safelight.cli.outputs import Outputs
-from safelight.cli.stopping import Stop
-from safelight.errors import SinkError
+from safelight.cli.stopping import Stop, Stopped
+from safelight.errors import SinkError, UsageError
 from safelight.testing import canary, scenes, showing
 from safelight.testing.checking import Check, check
 from safelight.testing.drawings import Rgb
@@ -44,21 +44,39 @@ _STATES: Final = {
 }
 
 
+_FILES: Final = ("guarded.mp4", "side-by-side.mp4", "picture.png", "report.json")
+
+
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")] = Path(
-        "safelight-demo"
-    ),
+    out_dir: Annotated[
+        str, typer.Option("--out", metavar="DIR", help="The folder to write to.")
+    ] = "safelight-demo",
 ) -> int:
     """Show the guard at work on a drawn scene.
 
     A harmless canary appears in it twice.
 
-    Writes guarded.mp4 (what left), side-by-side.mp4, picture.png and report.json. Status 0
-    only if no canary frame is in guarded.mp4.
+    Writes guarded.mp4 (what left), side-by-side.mp4, picture.png and report.json, once all of
+    it was checked; those of an earlier demo are replaced. Status 0 only if no canary frame is
+    in guarded.mp4.
     """
-    guarded = out / "guarded.mp4"
-    saw: list[Picture] = []
+    if not out_dir.strip():
+        raise UsageError("--out is empty", "name a folder")
+    out = Path(out_dir)
     _make(out)
+    # What is not checked has no name that looks as if it were: it is gone if this is cut short.
+    with tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as folder:
+        scratch = Path(folder)
+        status = _demo(out, scratch)
+        for name in _FILES:
+            if (scratch / name).exists():
+                (scratch / name).replace(out / name)
+    return status
+
+
+def _demo(out: Path, scratch: Path) -> int:
+    guarded = scratch / "guarded.mp4"
+    saw: list[Picture] = []
     typer.echo(
         f"A drawn street, {SECONDS} s. A canary appears at "
         + " and ".join(f"{start:.1f}–{end:.1f} s" for start, end in CANARY)
@@ -67,8 +85,8 @@ def demo(
     # A cool-down of the demo's own: it is gone with the demo.
     with (
         Stop() as stop,
-        Outputs(str(out / "report.json"), None, taken=()) as outputs,
-        tempfile.TemporaryDirectory(prefix=".state-", dir=out) as state,
+        Outputs(str(scratch / "report.json"), None, taken=()) as outputs,
+        tempfile.TemporaryDirectory(prefix=".state-", dir=scratch) as state,
     ):
         session = safelight.open(
             DrawnSource(_camera(saw), rate=RATE, tone_hz=_TONE_HZ), str(guarded), state=state
@@ -80,7 +98,7 @@ def demo(
                     typer.echo(f"  {event.at_s:5.1f} s  {event.text}")
             report = session.wait()
         if report is None or stop.asked:
-            return 0
+            raise Stopped
         outputs.report(report)
     first = round(CANARY[0][0] * RATE)
     before = 0
@@ -89,7 +107,11 @@ def demo(
         nonlocal before
         before += not is_card and round(shown.at_s * RATE) < first
 
-    found = _show(out, guarded, report, saw, count)
+    typer.echo(
+        "It started closed: the first pictures were held until they were judged clear, and so"
+        " left whole."
+    )
+    found = _show(scratch, guarded, report, saw, count)
     return _summary(out, report, found, whole_before=before == first)
 
 
@@ -113,11 +135,15 @@ def _camera(kept: list[Picture]) -> Iterator[Picture]:
 def _make(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(prefix=".demo-", dir=out).cleanup()
     except OSError as error:
         why = (error.strerror or "it cannot be made").lower()
         raise SinkError(
             f"cannot write to {out} ({why})", "name another folder with --out"
         ) from None
+    for name in _FILES:
+        if (out / name).exists() and not (out / name).is_file():
+            raise SinkError(f"{out / name} is no ordinary file", "name another folder with --out")
 
 
 def _show(

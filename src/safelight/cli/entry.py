@@ -1,14 +1,21 @@
 """Where the program begins: before the libraries are loaded, which takes most of a second.
 
-Being asked to stop while they load ends the program at once, as asked: nothing is open yet.
+Being asked to stop while they load ends the program at once: nothing is open yet. A guard that
+was asked to stop ended as asked; a check that was, checked nothing, and says so.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
+
+ENDED: Final = 0
+NOTHING_DONE: Final = 2
+INTERRUPTED: Final = "interrupted, so nothing is certain: run it again"
 
 
 def main() -> NoReturn:
@@ -22,5 +29,21 @@ def main() -> NoReturn:
     command_line.main()
 
 
+def status_when_stopped(arguments: Sequence[str]) -> int:
+    """Return the exit status of a command line that is asked to stop.
+
+    Only a guard is meant to be stopped that way. Whatever else is cut short has no result, and
+    no result must not read as a good one.
+    """
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    return ENDED if command == "guard" else NOTHING_DONE
+
+
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    os._exit(0)
+    status = status_when_stopped(sys.argv[1:])
+    if status != ENDED:
+        try:
+            os.write(2, f"safelight: {INTERRUPTED}\n".encode())
+        except OSError:
+            os._exit(status)  # nobody listens; the status says it
+    os._exit(status)

@@ -26,7 +26,7 @@ class EventLine(_Part):
     """What happened, in stream order. States and times; no scores."""
 
     schema_: Literal["safelight.event/1"] = Field(alias="schema")
-    kind: Literal["state", "fault", "resume_refused", "end"]
+    kind: Literal["state", "fault", "resume_refused", "source_left", "source_back", "end"]
     state: Literal["pending", "live", "covered", "interrupted"]
     reason: Literal[
         "starting",
@@ -39,13 +39,17 @@ class EventLine(_Part):
         "user_resume",
         "end",
     ]
-    at_s: float = Field(description="stream time in seconds")
+    at_s: float = Field(description="stream time in seconds; never goes back")
     should_cover: bool
     should_interrupt: bool
     should_mute: bool
-    text: str = Field(description="one line on the state, for a person")
+    text: str = Field(description="one line on what happened, for a person")
     card: Card | None
-    wait_s: float = Field(ge=0.0, description="how long a resume has to wait, 0 if it need not")
+    wait_s: float = Field(
+        ge=0.0,
+        description="how long a resume has to wait, 0 if it need not; of source_left, how long"
+        " the publisher has to come back",
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

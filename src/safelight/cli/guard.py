@@ -7,6 +7,7 @@ import math
 import queue
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -33,7 +34,14 @@ Source = Annotated[
         " a publisher such as OBS), rtsp://, device:/dev/video0, lavfi:GRAPH.",
     ),
 ]
-Sink = Annotated[str, typer.Argument(metavar="SINK", help="A file, rtmp(s)://, or null:.")]
+Sink = Annotated[
+    str,
+    typer.Argument(
+        metavar="SINK",
+        help="A file, rtmp(s)://, or null:. A file that is there is replaced at the end, by what"
+        " left.",
+    ),
+]
 
 
 def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
@@ -94,7 +102,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
         str | None, typer.Option(metavar="DIR", help="Folder of the cool-down file.")
     ] = None,
     config: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help="Read flags from here. [safelight.toml, if there]"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
@@ -106,7 +114,8 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
     """
     # This process is ours alone, and holds pictures: nobody's debugger, no core dump.
     safelight.hide_this_process()
-    written, read_from = settings.read(config)
+    _refuse_empty({"config": config})
+    written, read_from = settings.read(Path(config) if config is not None else None)
     given = {
         "policy": policy,
         "direction": direction,
@@ -120,6 +129,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
         "state": state,
         "quiet": quiet or None,
     }
+    _refuse_empty({"source": source, "sink": sink, **given, **written.model_dump()})
     chosen = written.model_copy(update={k: v for k, v in given.items() if v is not None})
     after = chosen.resume_after
     if after is not None and not (math.isfinite(after) and after >= 0):
@@ -133,8 +143,8 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
         session = safelight.open(
             source,
             sink,
-            policy=chosen.policy or "protect",
-            direction=chosen.direction or "outgoing",
+            policy=_policy(chosen),
+            direction="outgoing" if chosen.direction is None else chosen.direction,
             bundle=chosen.bundle,
             test_bundle=test_bundle,
             allow_weak_sandbox=allow_weak_sandbox,
@@ -152,6 +162,18 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             session.close()
             with contextlib.suppress(SafelightError):
                 session.wait(_FINISH_S)
+
+
+def _refuse_empty(given: Mapping[str, object]) -> None:
+    """Refuse what names nothing: a script's unset variable must not choose a default."""
+    for name, value in given.items():
+        if isinstance(value, str) and not value.strip():
+            named = name if name in ("source", "sink") else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{named} is empty", "give a value, or leave it out")
+
+
+def _policy(chosen: Settings) -> str:
+    return "protect" if chosen.policy is None else chosen.policy
 
 
 def _taken(source: str, sink: str, chosen: Settings, config: Path | None) -> list[str]:
@@ -182,12 +204,15 @@ def _follow(
         screen = Screen(
             quiet=quiet,
             moving=moving,
+            live=live,
             resume_key=RESUME_KEY if keys.there else None,
             listening=f"Waiting for a publisher at {said.source}",
         )
         screen.say(f"Guarding {said.source} → {said.sink}")
         if said.config is not None and said.keys:
             screen.say(f"from {said.config}: {said.keys}")
+        if safelight.verify_policy(_policy(chosen)).adults_affirmed:
+            screen.say(f"{_policy(chosen)} behaves as protect: no bundle counts people yet")
         if session.info is None and not screen.moving:
             screen.say("Waiting for a publisher")
         finished = False

@@ -6,6 +6,7 @@ it is not 0, in one line on standard error: what is wrong and what to do. Never 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -17,7 +18,8 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 import safelight
-from safelight.cli import bench, bundle, demo, doctor, guard, policy, screen, testcard
+from safelight.cli import bench, bundle, demo, doctor, entry, guard, policy, screen, testcard
+from safelight.cli.plain_help import PlainCommand
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
 
@@ -25,25 +27,26 @@ OK: Final = 0
 USAGE: Final = 2
 LOST: Final = 4
 
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 _FLUSH_S: Final = 1.0  # how long a reader may take for the rest of our output
 
 app = typer.Typer(
     name="safelight",
     help="Judges live video on this device before it leaves, and covers what must not.",
-    epilog="Exit status: 0 ended as asked · 2 usage, or cannot be opened · 3 not trusted to run"
-    " · 4 lost later.",
+    epilog="Exit status: 0 ended as asked · 2 usage, or cannot be opened, or interrupted before it"
+    " had a result · 3 not trusted to run · 4 lost later.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("guard")(guard.guard)
-app.command("demo")(demo.demo)
-app.command("testcard")(testcard.write_card)
-app.command("doctor")(doctor.doctor)
+app.command("guard", cls=PlainCommand)(guard.guard)
+app.command("demo", cls=PlainCommand)(demo.demo)
+app.command("testcard", cls=PlainCommand)(testcard.write_card)
+app.command("doctor", cls=PlainCommand)(doctor.doctor)
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
-app.command("bench")(bench.bench)
+app.command("bench", cls=PlainCommand)(bench.bench)
 
 
 @app.callback(invoke_without_command=True)
@@ -73,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         screen.complain(str(error))
         return error.exit_status
     except (Stopped, KeyboardInterrupt, typer.Abort):
-        return OK  # stopped by whoever started it, as asked
+        return _stopped_status(arguments)
     except BrokenPipeError:
         # Whoever read our output has read enough.
         _swallow_stdout()
@@ -81,21 +84,47 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         screen.complain(_usage(error))
         return USAGE
+    except OSError as error:
+        return _not_written(error)
     except Exception as error:  # noqa: BLE001  (the last resort: no traceback, never status 1)
-        # Its text might hold anything; its kind cannot.
-        screen.complain(f"the guard broke ({type(error).__name__}): please report it")
-        return LOST
+        return _broke(error)
     return status if isinstance(status, int) else OK
+
+
+def _stopped_status(arguments: Sequence[str]) -> int:
+    status = entry.status_when_stopped(arguments)
+    if status != OK:
+        screen.complain(entry.INTERRUPTED)
+    return status
+
+
+def _not_written(error: OSError) -> int:
+    """Return the status of an error of the system's that no command foresaw: most likely what
+    it prints has no room. Whatever was opened by name says so itself, and has a file name."""
+    if error.filename is not None or error.errno not in _NO_ROOM:
+        return _broke(error)
+    why = (error.strerror or "it fails").lower()
+    _swallow_stdout()
+    screen.complain(f"output cannot be written ({why}): make room, or send it somewhere else")
+    return USAGE
+
+
+def _broke(error: Exception) -> int:
+    # Its text might hold anything; its kind cannot.
+    screen.complain(f"the guard broke ({type(error).__name__}): please report it")
+    return LOST
 
 
 def main() -> NoReturn:
     """Run the command line of this process and end it; ``entry`` calls it."""
     threading.excepthook = _thread_broke
+    status = entry.status_when_stopped(sys.argv[1:])
     try:
         _handle_signals(_stopped)
         status = run(sys.argv[1:])
     except (Stopped, KeyboardInterrupt):
-        status = OK
+        if status != OK:
+            screen.complain(entry.INTERRUPTED)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         os._exit(status)  # asked to stop while it is ending: its status stays what it is
@@ -106,9 +135,9 @@ def main() -> NoReturn:
     flushing = threading.Thread(target=_flush, daemon=True)
     flushing.start()
     flushing.join(_FLUSH_S)
-    if flushing.is_alive():
-        os._exit(status)  # standard error is written through: nothing is left to flush
-    sys.exit(status)
+    # Standard error is written through, and nothing else is left to do. Python's own way out
+    # would take the signals' default back first: asked once more, it would die of that.
+    os._exit(status)
 
 
 def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:

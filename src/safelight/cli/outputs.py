@@ -44,6 +44,10 @@ class Outputs:
         self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        if self._report == Path(STDOUT):
+            raise UsageError(
+                "--report - : a report goes to a file", "name one; events can go to standard output"
+            )
         with contextlib.ExitStack() as undo:
             if self._report is not None:
                 self._refuse_taken("--report", self._report)

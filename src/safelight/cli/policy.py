@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import safelight
+from safelight.cli.plain_help import PlainCommand
 
 app = typer.Typer(help="List, show and check policies.")
 Named = Annotated[str, typer.Argument(metavar="NAME|FILE", help="One of ours, or a file.")]
@@ -18,7 +19,7 @@ def _top(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-@app.command("list")
+@app.command("list", cls=PlainCommand)
 def list_() -> int:
     """List the policies that come with Safelight."""
     for name in safelight.policy_names():
@@ -27,32 +28,32 @@ def list_() -> int:
     return 0
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def show(name: Named) -> int:
-    """Print a policy, and what it comes to with the default bundle."""
+    """Print a policy, and what it comes to in this version."""
     policy = safelight.verify_policy(name)
     typer.echo(safelight.policy_text(name).rstrip())
-    typer.echo("")
-    if policy.adults_affirmed and not safelight.describe(safelight.default_folder()).counts_people:
-        typer.echo(
-            "With the default bundle it behaves as `protect`: that bundle does not count people."
+    # As comments, so that what is printed is the policy itself, whole: it can be saved.
+    said = []
+    if policy.adults_affirmed:
+        said.append(
+            "In this version it behaves as `protect`, with every bundle: none counts people."
         )
-    else:
-        typer.echo(
-            "It also covers lawful adult nudity, and may cover breastfeeding, bathing, birth,\n"
-            "medical care and swimwear. There is no exemption."
-        )
-    typer.echo(
-        "Sexual content together with evidence of a minor is covered by every policy.\n"
-        "Its limits come from a design budget, not shown.\n"
-        "Not yet reviewed by survivors or practitioners."
-    )
+    said += [
+        "It also covers lawful adult nudity, and may cover breastfeeding, bathing, birth,",
+        "medical care and swimwear. There is no exemption.",
+        "Sexual content together with evidence of a minor is covered by every policy.",
+        "Its limits come from a design budget, not shown.",
+        "Not yet reviewed by survivors or practitioners.",
+    ]
+    typer.echo("\n" + "\n".join(f"# {line}" for line in said))
     return 0
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def check(file: Named) -> int:
     """See whether a policy file validates."""
     policy = safelight.verify_policy(file)
     typer.echo(f"{file} validates: {policy.name}, {policy.title}")
+    typer.echo(f"sha256 {safelight.policy_sha256(file)}")
     return 0

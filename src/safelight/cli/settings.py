@@ -3,7 +3,8 @@
 A key is a flag without its dashes; a flag on the command line counts before it. A stand-in
 bundle, or a judge that is not isolated, is asked for on the command line only: a file that lies
 about must not choose it. Nor may a file that merely lies in the current folder, and that nobody
-named, choose what is written, what judges, who may connect, or a policy that somebody wrote.
+named, choose what is written, what judges, who may connect, a policy that somebody wrote, that a
+guard shows nothing, or that it resumes by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from safelight.errors import UsageError
 
 NAME: Final = "safelight.toml"
 _MAX_BYTES: Final = 65_536
-_ONLY_WHEN_NAMED: Final = ("events", "report", "state", "bundle", "bind")
+_ONLY_WHEN_NAMED: Final = (
+    "events",
+    "report",
+    "state",
+    "bundle",
+    "bind",
+    "quiet",
+    "resume-after",
+)
 _ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox")
 Words = Annotated[str, Field(min_length=1)]
 

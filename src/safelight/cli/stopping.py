@@ -48,6 +48,12 @@ class Stop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.asked:
+            # Nobody asks for more than an end: whoever asks again, while this is on its way
+            # out, must not cut short what is being finished.
+            for number, _ in self._before:
+                signal.signal(number, _heard)
+            return
         for number, before in self._before:
             if before is None or callable(before) or isinstance(before, signal.Handlers | int):
                 signal.signal(number, before or signal.SIG_DFL)
@@ -73,3 +79,7 @@ class Stop:
                 self._close()
         elif self.asked == 2 and self._deadline is not None:
             self._deadline = min(self._deadline, now + PATIENCE_AFTER_SECOND_S)
+
+
+def _heard(_number: int, _frame: FrameType | None) -> None:
+    return

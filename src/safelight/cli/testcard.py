@@ -40,7 +40,9 @@ def write_card(
             write_png(path, rgb)
         case ".mp4":
             if not (math.isfinite(seconds) and 0 < seconds <= _LONGEST_S):
-                raise UsageError(f"--seconds {seconds} is out of range", "use up to 3600")
+                raise UsageError(
+                    f"--seconds {seconds} is out of range", "use more than 0, up to 3600"
+                )
             with Film(path, (rgb.shape[1], rgb.shape[0]), rate=RATE) as film:
                 for _ in range(max(1, round(seconds * RATE))):
                     film.add(rgb)

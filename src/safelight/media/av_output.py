@@ -67,6 +67,8 @@ class FileOutput:
         self._path = Path(address.target)
         # Random, so that nothing else that is written meanwhile can mean this very file.
         self._part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.part")
+        if self._path.is_dir():
+            raise SinkError(f"{self._shown} is a directory", "give a file name in it")
         suffix = self._path.suffix.lower()
         if suffix not in FORMATS:
             what = "cannot carry H.264" if suffix == ".webm" else "names no container that is known"
@@ -88,8 +90,6 @@ class FileOutput:
             raise
 
     def _create(self) -> BinaryIO:
-        if self._path.is_dir():
-            raise SinkError(f"{self._shown} is a directory", "give a file name in it")
         if self._path.exists() and not self._path.is_file():
             # Renaming over a pipe or a device would replace it for everybody.
             raise SinkError(f"{self._shown} is not an ordinary file", "give another name")

@@ -62,6 +62,7 @@ class AvSource:
         self._queue: deque[Frame] = deque()
         self._info: SourceInfo | None = None
         self._end: BaseException | None = None
+        self._back_by_s: float | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -121,6 +122,12 @@ class AvSource:
     def dropped(self) -> tuple[DroppedStream, ...]:
         """What was not passed on so far."""
         return self._tally.dropped()
+
+    @property
+    def back_within_s(self) -> float | None:
+        """How long a publisher who left has to come back yet; None while it is there."""
+        by_s = self._back_by_s
+        return None if by_s is None else max(0.0, by_s - time.monotonic())
 
     def close(self) -> None:
         """Let go of it. Safe to call twice, and from another thread while ``read`` blocks."""
@@ -192,9 +199,10 @@ class AvSource:
             with contextlib.suppress(PublisherLeftError):
                 for frame in self._frames_of(opened):
                     came = True
+                    self._back_by_s = None
                     yield frame
             if came:
-                deadline = time.monotonic() + self._comeback_s
+                deadline = self._back_by_s = time.monotonic() + self._comeback_s
                 self._flow.source_came_back()
 
     def _open(self, accept_s: float | None) -> Opened:

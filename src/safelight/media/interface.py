@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from safelight.types import Frame, PictureFormat, SafeFrame
 
@@ -65,6 +65,16 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of it. Safe to call twice, and from another thread while ``read`` blocks."""
+        ...
+
+
+@runtime_checkable
+class MayLeave(Protocol):
+    """What a source offers besides, if whoever feeds it may leave and come back."""
+
+    @property
+    def back_within_s(self) -> float | None:
+        """How long it has to come back yet, in seconds; None while it is there."""
         ...
 
 

@@ -21,6 +21,8 @@ from safelight.errors import UsageError
 from safelight.types import CardText, Direction, State
 
 ENGLISH: Final = "en"
+# "rest": an interruption of what nobody can resume, a file.
+EVENTS: Final = ("source_left", "source_back", "rest", "end")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
 
@@ -150,4 +152,10 @@ def _help(texts: Mapping[str, Message], country: str, audience: str) -> tuple[st
 def state_text(state: State, direction: Direction, language: str = ENGLISH) -> CardText:
     """Return one line on a stream's state, for a terminal or an event, with its message_id."""
     name = f"state.{state.value}.{direction.value}"
+    return CardText(name, catalogue(language)[name].headline)
+
+
+def event_text(kind: str, direction: Direction, language: str = ENGLISH) -> CardText:
+    """Return one line on what is no change of state; ``kind`` is one of ``EVENTS``."""
+    name = f"event.{kind}.{direction.value}"
     return CardText(name, catalogue(language)[name].headline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import resources
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def text(name_or_path: str) -> str:
         PolicyError: there is no such policy, or the file cannot be read.
     """
     if name_or_path in names():
-        return resources.files(__package__).joinpath(f"{name_or_path}.toml").read_text("utf-8")
+        return _shipped(name_or_path)
     path = Path(name_or_path)
     hint = f"name one of {', '.join(names())}, or a policy file"
     try:
@@ -45,6 +46,29 @@ def load(name_or_path: str) -> Policy:
     """Return a validated policy, by name or from a file.
 
     Raises:
-        PolicyError: it cannot be found, read or validated.
+        PolicyError: it cannot be found, read or validated, or bears the name of one of ours
+            and says something else.
     """
-    return policy_file.parse(text(name_or_path), name_or_path)
+    return load_with_digest(name_or_path)[0]
+
+
+def load_with_digest(name_or_path: str) -> tuple[Policy, str]:
+    """Return a validated policy and the SHA-256 of the very bytes that it was read from.
+
+    Raises:
+        PolicyError: see ``load``.
+    """
+    written = text(name_or_path)
+    policy = policy_file.parse(written, name_or_path)
+    # Reports go by the name: another policy must not be taken for one of ours.
+    if policy.name in names() and policy != policy_file.parse(_shipped(policy.name), policy.name):
+        raise PolicyError(
+            f"policy {name_or_path} calls itself {policy.name!r}, and is not that policy",
+            "give it a name of its own",
+        )
+    return policy, hashlib.sha256(written.encode()).hexdigest()
+
+
+def _shipped(name: str) -> str:
+    # Not read_text: line ends must stay what they are.
+    return resources.files(__package__).joinpath(f"{name}.toml").read_bytes().decode("utf-8")
