@@ -424,5 +424,34 @@ def test_nothing_is_left_behind(bundle: VerifiedBundle) -> None:
     assert threading.active_count() <= threads
 
 
-def test_it_waits_long_enough_to_notice_and_no_longer() -> None:
+def test_a_judge_that_computes_for_nothing_is_ended_and_one_that_answers_is_not(
+    bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "CPU_S", 1)
+    monkeypatch.setattr(supervisor, "RENEW_S", 0.1)
+    judge = ProcessJudge(bundle, worker=STUB)
+    said: queue.Queue[Answer | JudgeFault] = queue.Queue()
+    judge.start(said.put)
+    try:
+        begun = judge.cpu_seconds()
+        seq = 0
+        while judge.cpu_seconds() - begun < 2.5:  # more than it is ever given at once
+            judge.ask(token(seq), drawn(Order.BUSY), judge.every)
+            assert isinstance(said.get(timeout=WAIT), Answer)
+            seq += 1
+        monkeypatch.setattr(supervisor, "RENEW_S", 60.0)
+        time.sleep(0.3)
+        judge.ask(token(seq), drawn(Order.HANG), judge.every)
+        assert said.get(timeout=WAIT) == JudgeFault("the judge ended")
+    finally:
+        judge.close()
+
+
+def test_a_picture_that_no_slot_can_hold_is_a_fault(started: Made) -> None:
+    judge, said = started
+    judge.ask(token(1), drawn(Order.CLEAR, 7682, 4320), judge.every)
+    assert isinstance(said.get(timeout=WAIT), JudgeFault)
+
+
+def test_it_is_granted_more_before_it_has_used_up_what_it_has() -> None:
     assert supervisor.RENEW_S < supervisor.CPU_S

@@ -102,7 +102,10 @@ class Exchange:
     def _send_what_fits(self) -> None:
         while self._waiting:
             token, picture, bits = self._waiting[0]
-            slot = self._ring.write(picture)
+            try:
+                slot = self._ring.write(picture)
+            except ValueError as error:
+                raise LyingError("a picture is larger than the judge takes in") from error
             if slot is None:
                 return
             self._waiting.popleft()

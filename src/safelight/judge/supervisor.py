@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -75,6 +76,7 @@ class ProcessJudge:
         self._judge: _Judge | None = None
         self._broken: str | None = None
         self._cpu_before = 0.0
+        self._renew_at_s = 0.0
         self._closed = False
         self._ended = threading.Event()
         self.layers: tuple[Layer, ...] = ()
@@ -214,8 +216,8 @@ class ProcessJudge:
             judge = self._judge
             if judge is None or judge.exchange.channel is not channel:
                 return
+            self._renew(judge)
             if self._broken is None and not readable:
-                sandbox.renew_cpu(judge.pid, CPU_S)
                 return
             try:
                 if self._broken is not None:
@@ -226,6 +228,14 @@ class ProcessJudge:
                 self._tell(JudgeFault(str(error)))
             else:
                 self._tell(answer)
+
+    def _renew(self, judge: _Judge) -> None:
+        """Grant the judge more CPU time, now and then; without it the kernel ends it."""
+        now_s = time.monotonic()
+        if now_s >= self._renew_at_s:
+            self._renew_at_s = now_s + RENEW_S
+            with suppress(OSError):  # it is gone, which its channel says next
+                sandbox.renew_cpu(judge.pid, CPU_S)
 
     def _tell(self, message: Answer | JudgeFault) -> None:
         if self._listener is not None and not self._closed:
@@ -274,10 +284,11 @@ class ProcessJudge:
             if isinstance(error, OSError):
                 raise JudgeError("the judge does not start", HINT) from error
             raise
-        sandbox.renew_cpu(pid, CPU_S)
         exchange = Exchange(ring, ours, (*self.every, *self.in_turn))
         with self._lock:
             self._judge, self._broken = _Judge(pid, handle, exchange), None
+            self._renew_at_s = 0.0
+            self._renew(self._judge)
             if self._closed:
                 self._dismiss()
 
