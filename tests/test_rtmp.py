@@ -131,8 +131,18 @@ def test_a_publisher_that_is_killed_may_come_back_in_another_size(
         wait_for(lambda: session.frames_in >= before + 90, 40)
         session.close()
         report = session.wait()
+        events = list(session.events())
     assert report is not None
     assert report.frames.unjudged_released == 0
+    left, back = (
+        next(e for e in events if e.kind == kind) for kind in ("source_left", "source_back")
+    )
+    assert 0.0 < left.wait_s <= 30.0
+    assert left.at_s <= back.at_s
+    times = [event.at_s for event in events]
+    assert times == sorted(times), "stream time went back with the publisher's clock"
+    bounds = [at for span in report.states for at in (span.from_pts_s, span.to_pts_s)]
+    assert bounds == sorted(bounds)
     assert "discontinuity" in {span.reason for span in report.states}
     assert set(decoded(out)) == {(1280, 720)}
 

@@ -224,6 +224,8 @@ def test_a_source_that_breaks_off_leaves_what_was_judged_playable(tmp_path: Path
         session.wait(30)
     assert sink.whole is True
     assert len(released(sink)) == 40
+    assert session.report is not None
+    assert [(f.what, f.count) for f in session.report.faults] == [("source fault", 1)]
 
 
 def test_sound_is_silent_wherever_the_picture_is_covered(tmp_path: Path) -> None:
