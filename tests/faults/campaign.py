@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
+import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from tests.faults import kinds, killed, stream
+from tests.faults import killed, kinds, stream
 from tests.faults.stream import Count, Outcome, Way
 
 SHARES: Final[tuple[tuple[Way, float, int], ...]] = (  # way, share, faults a stream
@@ -76,20 +78,15 @@ class Sum:
 def tasks(seed: int, faults: int, *, real: bool) -> Iterator[Task]:
     """Name the streams of a campaign, without end; the same seed names the same ones."""
     kind = "real" if real else "stub"
+    dice = random.Random(f"{seed}/{kind}")
     shares = REAL_SHARES if real else SHARES
-    owed = dict.fromkeys((way for way, _, _ in shares), 0.0)
-    guards_killed = 0
-    planned = 0
-    index = 0
-    while True:
-        for way, share, _ in shares:
-            owed[way] = share * (planned + 1) - owed.get(f"done {way}", 0.0)  # type: ignore[call-overload]
-        way, _, most = max(shares, key=lambda one: owed[one[0]])
-        size = min(most, max(4, faults))
-        owed[f"done {way}"] = owed.get(f"done {way}", 0.0) + size  # type: ignore[index,call-overload]
+    weights = [share / most for _, share, most in shares]
+    planned = guards_killed = 0
+    for index in itertools.count():
+        way, _, most = dice.choices(shares, weights)[0]
+        size = min(most, max(4, faults // 12))
         planned += size
         yield Task(f"{seed}/{kind}/{index}", way, size, real)
-        index += 1
         while not real and guards_killed * 1000 < KILLED_PERMILLE * planned:
             guards_killed += 1
             yield Task(f"{seed}/killed/{guards_killed}", None, 1, False)

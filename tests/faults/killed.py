@@ -44,7 +44,7 @@ class TellingSink(LedgerSink):
 
 def kill_one(seed: str) -> Outcome:
     """Start a guard, kill it in the middle, and say what came of it."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     outcome = Outcome(seed, "live", False)
     guard = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.killed", seed],

@@ -59,6 +59,7 @@ class Ledger:
     _cards: dict[object, Counter[int]] = field(default_factory=dict)
     _last: int = -1
     _ready_ns: int | None = None
+    _fault: int = -1
     _bad_until_ns: int = 0
 
     def shows(self, number: int, shown: Shown) -> None:
@@ -66,6 +67,7 @@ class Ledger:
         with self._lock:
             self.shown[number] = shown
             self._at_pts[shown.pts_ns] = number
+            self._fault = shown.fault
             if shown.truth is not Truth.CLEAR:
                 self._bad_until_ns = shown.arrived_ns
 
@@ -129,7 +131,9 @@ class Ledger:
                 self.leaks.append((mark[0], f"picture {mark[0]} ({mark[1].name}): {why}"))
             self.left.add(mark[0])
             self._last = mark[0]
-            if self._ready_ns is not None and self.shown[mark[0]].truth is Truth.CLEAR:
+            shown = self.shown.get(mark[0])
+            after = shown is not None and shown.fault == self._fault
+            if self._ready_ns is not None and after and mark[1] is Truth.CLEAR:
                 came_back_ns = time.monotonic_ns()
                 self.recoveries_ns.append(came_back_ns - max(self._ready_ns, self._bad_until_ns))
                 self._ready_ns = None

@@ -16,6 +16,7 @@ from safelight.types import Picture, PictureFormat, Plane
 
 _MARK: Final = struct.Struct("<4sIBI")
 _MAGIC: Final = b"FLT1"
+_LOW: Final = np.uint8(128)  # a chroma level that stands for 0; one more for 1
 
 
 class Truth(enum.IntEnum):
@@ -29,7 +30,8 @@ class Truth(enum.IntEnum):
 class Artist(Protocol):
     """Draws the pictures of one stream; the same number always gives the same picture."""
 
-    forms: tuple[PictureFormat, ...]
+    @property
+    def forms(self) -> tuple[PictureFormat, PictureFormat]: ...
 
     def draw(self, number: int, truth: Truth, order: Order, form: PictureFormat) -> Picture: ...
 
@@ -54,20 +56,21 @@ class Blocks:
 
     def draw(self, number: int, truth: Truth, order: Order, form: PictureFormat) -> Picture:
         if truth is not Truth.CLEAR:
-            y = _tiles(number, 150, 240, form).copy()
+            y = _tiles(number, 150, 240, form)
         elif self._step == 0:
-            y = _tiles(number, 20, 110, form).copy()
+            y = _tiles(number, 20, 110, form)
         else:
             y = _tiles(0, 60, 70, form).copy()
             at = self.look(number) * 4 % form.width
-            y[:32, at : at + 8] += 20  # what moves: less than a third of the picture
-        return _finish(y, number, truth, order, form)
+            y[:16, at : at + 8] += 20  # what moves: less than a third of the picture
+        grey = np.full((form.height // 2, form.width // 2), 128, np.uint8)
+        return _finish(form, (y, grey, grey), (number, truth, order))
 
 
 class Street:
     """The drawn street, and drawings that the real network calls sexual (canaries)."""
 
-    forms = (PictureFormat(640, 360), PictureFormat(480, 270 // 2 * 2))
+    forms = (PictureFormat(640, 360), PictureFormat(480, 270))
 
     def look(self, number: int) -> int:
         return 0
@@ -78,12 +81,15 @@ class Street:
             y, u, v = _street(number % 150, size)
         else:
             y, u, v = _canary(number % len(canary.names()), size)
-        return _finish(y.copy(), number, truth, order, form, u, v)
+        return _finish(form, (y, u, v), (number, truth, order))
 
 
 def read(picture: Picture) -> tuple[int, Truth] | None:
     """Return the number and the truth that a picture carries; None when it carries none."""
-    raw = picture.u[0, : _MARK.size].tobytes()
+    bits = picture.u.reshape(-1)[: _MARK.size * 8] - _LOW
+    if bits.max() > 1:
+        return None
+    raw = np.packbits(bits).tobytes()
     magic, number, truth, check = _MARK.unpack(raw)
     if magic != _MAGIC or check != zlib.crc32(raw[:-4]):
         return None
@@ -92,26 +98,20 @@ def read(picture: Picture) -> tuple[int, Truth] | None:
 
 def digest(picture: Picture) -> int:
     """Return a checksum of the three planes (of drawings: nobody's picture)."""
-    checked = zlib.crc32(picture.y)
-    return zlib.crc32(picture.v, zlib.crc32(picture.u, checked))
+    planes = (picture.y, picture.u, picture.v)
+    return zlib.crc32(b"".join(plane.tobytes() for plane in planes))
 
 
 def _finish(
-    y: Plane,
-    number: int,
-    truth: Truth,
-    order: Order,
-    form: PictureFormat,
-    u: Plane | None = None,
-    v: Plane | None = None,
+    form: PictureFormat, planes: tuple[Plane, Plane, Plane], says: tuple[int, Truth, Order]
 ) -> Picture:
-    half = (form.height // 2, form.width // 2)
-    u = np.full(half, 128, np.uint8) if u is None else u.copy()
-    v = np.full(half, 128, np.uint8) if v is None else v.copy()
+    y, u, v = (plane.copy() for plane in planes)
+    number, truth, order = says
     y[0, 0] = order
     mark = _MARK.pack(_MAGIC, number, truth, 0)[:-4]
     mark += struct.pack("<I", zlib.crc32(mark))
-    u[0, : len(mark)] = np.frombuffer(mark, np.uint8)
+    # A bit a pixel, one level apart: what is still must stay still for the gate.
+    u.reshape(-1)[: len(mark) * 8] = np.unpackbits(np.frombuffer(mark, np.uint8)) + _LOW
     return Picture(form, y, u, v)
 
 

@@ -90,7 +90,7 @@ def plan(
     seed: str, way: Way, *, faults: int, real: bool = False, choice: tuple[What, ...] = kinds.COMMON
 ) -> Plan:
     """Draw a stream of so many faults."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     rate = dice.choice((10, 30, 60)) if way == "file" else 15 if real else dice.choice((30, 50))
     planned = []
     order = [dice.choice(choice) for _ in range(faults)]
@@ -128,7 +128,7 @@ class FaultySource:
         self._closed = False
         self.injected: Counter[int] = Counter()
         self.restarts_before: dict[int, int] = {}
-        self.resume = lambda: None
+        self.resume: Callable[[], None] = lambda: None
         judge.on_asked = self._asked
 
     def open(self) -> SourceInfo:
@@ -315,7 +315,7 @@ def _limits(drawn: Plan) -> Iterator[None]:
         yield
 
 
-def _sum_up(
+def _sum_up(  # noqa: PLR0917
     drawn: Plan,
     outcome: Outcome,
     source: FaultySource,
