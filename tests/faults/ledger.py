@@ -158,14 +158,15 @@ class Ledger:
             return "it was changed on its way"
         if number <= self._last:
             return "it left twice, or out of order"
+        if shown.truth is Truth.NEVER:
+            return "no honest judge ever said that it may leave"
         own = self._good.get(number)
         if own is not None and not self._is_late(own, shown):
-            if shown.truth is Truth.NEVER:
-                # The judge said clear, and it was not: a miss, and no leak of the system.
-                self.misses += 1
+            # The network was asked, and was wrong: a miss, and no leak of the system.
+            self.misses += shown.truth is Truth.CANARY
             return None
         if shown.truth is not Truth.CLEAR:
-            return "nobody said that it may leave"
+            return "nobody said in time that it may leave"
         if self._may_be_still(number, shown) or self._may_be_bracketed(number, shown):
             return None
         return "neither it nor what it may rest on was judged clear in time"

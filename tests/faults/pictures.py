@@ -25,6 +25,7 @@ class Truth(enum.IntEnum):
     CLEAR = 0  # may leave when judged clear, or bound to pictures that were
     NEVER = 1  # no honest judge ever said that it may
     DOUBTFUL = 2  # may leave only by an answer of its own, in time
+    CANARY = 3  # the same; if the real network honestly calls it clear, that is a miss
 
 
 class Artist(Protocol):

@@ -101,6 +101,7 @@ def plan(
         if dice.random() < 0.2:
             pause = dice.uniform(0.0, 0.2)  # into the recovery from the last one
         after = Order.SEXUAL if way == "file" and dice.random() < 0.2 else Order.ABSENT
+        after = Order.CLEAR if real else after  # the network itself is to see a canary
         planned.append(
             Planned(what, round(pause * rate), dice.randint(1, 3), dice.random() < 0.7, after)
         )
@@ -175,6 +176,8 @@ class FaultySource:
                 self._flow(what)
         if what is Outside.STOP_THEN_CONTINUE:
             order, truth = Order.CLEAR, Truth.DOUBTFUL  # its answers are good, and late
+        if truth is Truth.NEVER and order is Order.CLEAR:
+            truth = Truth.CANARY
         return self._picture(truth, order)
 
     def _flow(self, what: Flow) -> None:

@@ -154,7 +154,7 @@ class Scene:
         return release.picture(frame, verdict, 0, CardText("test", "Video paused"))
 
 
-CLEAR, NEVER, DOUBTFUL = Truth
+CLEAR, NEVER, DOUBTFUL, CANARY = Truth
 SIX = (CLEAR,) * 6
 
 
@@ -164,9 +164,19 @@ def test_what_was_judged_or_lies_between_may_leave() -> None:
     assert Scene(*SIX, artist=Blocks(6)).answered(0).leaves(*range(6)) == []
 
 
-@pytest.mark.parametrize("truth", [NEVER, DOUBTFUL, CLEAR])
+@pytest.mark.parametrize("truth", [NEVER, DOUBTFUL, CANARY, CLEAR])
 def test_what_nobody_judged_is_a_leak(truth: Truth) -> None:
     assert Scene(truth).asked(0).leaves(0) == [0]
+
+
+def test_what_no_honest_judge_called_clear_is_a_leak_whoever_did() -> None:
+    assert Scene(NEVER).answered(0).leaves(0) == [0]
+
+
+def test_a_canary_that_the_network_calls_clear_is_a_miss_and_no_leak() -> None:
+    scene = Scene(CANARY).answered(0)
+    assert scene.leaves(0) == []
+    assert scene.ledger.misses == 1
 
 
 def test_what_lies_across_a_marked_picture_is_a_leak() -> None:
