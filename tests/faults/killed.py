@@ -5,6 +5,7 @@ Run as a program it is that guard: what leaves it is told on its standard output
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -63,6 +64,8 @@ def kill_one(seed: str) -> Outcome:
             told.append(one)
         time.sleep(dice.uniform(0.0, 0.05))
         templates = _children(guard.pid)
+        if dice.random() < 0.5:
+            _stop(templates)  # what is stopped cannot notice the end by itself
         guard.send_signal(dice.choice(_WAYS))
         guard.wait()
         while (one := _next(guard.stdout)) is not None:  # what it wrote before it died
@@ -102,16 +105,26 @@ def _children(guard: int) -> set[int]:
     return {pid for pid, stat in _processes() if stat and int(stat[1]) == guard}
 
 
+def _stop(sessions: set[int]) -> None:
+    for pid in _of(sessions):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+
+
+def _of(sessions: set[int]) -> list[int]:
+    """Return what runs in these sessions."""
+    return [
+        pid
+        for pid, stat in _processes()
+        if stat and int(stat[3]) in sessions and stat[0] not in "ZX"
+    ]
+
+
 def _gone(sessions: set[int]) -> bool:
     """Whether everything that the templates began has ended: each began a session."""
     until = time.monotonic() + _GONE_S
     while time.monotonic() < until:
-        alive = [
-            pid
-            for pid, stat in _processes()
-            if stat and int(stat[3]) in sessions and stat[0] not in "ZX"
-        ]
-        if not alive:
+        if not _of(sessions):
             return True
         time.sleep(0.02)
     return False

@@ -60,6 +60,7 @@ class Ledger:
     _last: int = -1
     _ready_ns: int | None = None
     _fault: int = -1
+    _timed: bool = True
     _bad_until_ns: int = 0
 
     def shows(self, number: int, shown: Shown) -> None:
@@ -107,12 +108,14 @@ class Ledger:
     def judge_is_back(self) -> None:
         """A good judge runs again."""
         with self._lock:
-            self._ready_ns = time.monotonic_ns()
+            self._ready_ns = time.monotonic_ns() if self._timed else None
 
-    def fault_begins(self) -> None:
-        """What came back from here on says nothing of the fault before."""
+    def fault_begins(self, *, timed: bool = True) -> None:
+        """What comes back from here on says nothing of the fault before. ``timed``: it will
+        say how long it took, which a sink that is slow itself cannot."""
         with self._lock:
             self._ready_ns = None
+            self._timed = timed
 
     # --- at the sink ----------------------------------------------------------------------
 

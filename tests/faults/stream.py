@@ -154,7 +154,8 @@ class FaultySource:
             for _ in range(fault.gap if index else max(fault.gap, 12)):
                 yield self._picture(Truth.CLEAR, Order.CLEAR)
             self._fault = index
-            self._ledger.fault_begins()
+            slow = {one.what for one in self._plan.faults[max(0, index - 2) : index + 1]}
+            self._ledger.fault_begins(timed=Flow.SLOW_SINK not in slow)
             self.restarts_before[index] = self._judge.restarts
             for at in range(fault.burst):
                 yield self._marked(fault, at)

@@ -45,7 +45,7 @@ GOOD = Scores(0.01, None, ("frame",))
 @on_linux
 @pytest.mark.slow
 def test_a_hundred_faults_leak_nothing() -> None:
-    found = campaign.run(SEED, 100, real=False, jobs=2)
+    found = campaign.run(SEED, 100, real=False, jobs=4)
     assert found.leaks == []
     assert found.broken == []
     assert found.unjudged_released == 0

@@ -177,7 +177,12 @@ class ProcessJudge:
             work()
             return
         done: Future[None] = Future()
-        self._jobs.put((work, done))
+        with self._lock:
+            # Handed over before the thread has worked off the last, or not at all: nobody
+            # would ever look at it later.
+            if self._ended.is_set():
+                raise JudgeError("the judge is closed", HINT)
+            self._jobs.put((work, done))
         self._nudge()
         done.result()
 
@@ -215,7 +220,9 @@ class ProcessJudge:
             if judge is None or judge.exchange.channel is not channel:
                 return
             if self._broken is None and not readable:
-                sandbox.renew_cpu(judge.pid, CPU_S)
+                # It may have ended just now; that is heard on its channel.
+                with suppress(OSError):
+                    sandbox.renew_cpu(judge.pid, CPU_S)
                 return
             try:
                 if self._broken is not None:
@@ -224,6 +231,9 @@ class ProcessJudge:
             except LyingError as error:
                 self._dismiss()
                 self._tell(JudgeFault(str(error)))
+            except Exception as error:  # noqa: BLE001  (a fault; without its thread no restart)
+                self._dismiss()
+                self._tell(JudgeFault(f"the judge cannot be heard ({type(error).__name__})"))
             else:
                 self._tell(answer)
 
@@ -264,6 +274,7 @@ class ProcessJudge:
             sealed = layers_of(heard(ours.recv(MAX_CONTROL_BYTES)))
             ours.settimeout(None)
             self._refuse_weak((*template.layers, *sealed), pid)
+            sandbox.renew_cpu(pid, CPU_S)
         except BaseException as error:
             ours.close()
             if ring is not None:
@@ -274,7 +285,6 @@ class ProcessJudge:
             if isinstance(error, OSError):
                 raise JudgeError("the judge does not start", HINT) from error
             raise
-        sandbox.renew_cpu(pid, CPU_S)
         exchange = Exchange(ring, ours, (*self.every, *self.in_turn))
         with self._lock:
             self._judge, self._broken = _Judge(pid, handle, exchange), None
@@ -309,7 +319,8 @@ class ProcessJudge:
 
     def _end(self) -> None:
         self._drop_template()
-        self._ended.set()
+        with self._lock:
+            self._ended.set()
         self._wake.close()
         self._sleep.close()
 
