@@ -14,6 +14,8 @@ from typing import Final
 from tests.faults import killed, kinds, stream
 from tests.faults.stream import Count, Outcome, Way
 
+from safelight.errors import SafelightError
+
 SHARES: Final[tuple[tuple[Way, float, int], ...]] = (  # way, share, faults a stream
     ("file", 0.55, 60),
     ("live", 0.42, 30),
@@ -96,7 +98,11 @@ def do(task: Task) -> Outcome:
     """Run one of them."""
     if task.way is None:
         return killed.kill_one(task.seed)
-    return stream.run(stream.plan(task.seed, task.way, faults=task.faults, real=task.real))
+    try:
+        return stream.run(stream.plan(task.seed, task.way, faults=task.faults, real=task.real))
+    except SafelightError as error:
+        broken = f"it did not begin: {error}"
+        return Outcome(task.seed, task.way, task.real, broken=broken)
 
 
 def run(seed: int, faults: int, *, real: bool, jobs: int) -> Sum:
