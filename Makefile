@@ -22,7 +22,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export PYTHON
 
-.PHONY: help demo test check e2e bench fuzz lint lock setup setup-dev setup-peers
+.PHONY: help demo test check e2e bench faults fuzz lint lock setup setup-dev setup-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -44,6 +44,13 @@ bench: setup ## measure speed on this machine
 
 fuzz: setup-dev ## search every parser for inputs that break it; SECONDS=60 for each
 	@$(BIN)/python -m tests.fuzz.long --seconds $(SECONDS) $(TARGETS)
+
+# FAULTS and REAL say how many, SEED which ones: make faults FAULTS=100 REAL=0 SEED=7
+FAULTS ?= 10000
+REAL ?= 500
+SEED ?= 1
+faults: setup-dev ## inject faults by the thousand, count what leaks (a quarter of an hour)
+	@$(BIN)/python -m tests.faults --faults $(FAULTS) --real $(REAL) --seed $(SEED)
 
 lint: setup-dev
 	@$(BIN)/ruff check

@@ -9,9 +9,11 @@ from __future__ import annotations
 import enum
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from safelight.detect.runtime import InferenceError
 from safelight.errors import JudgeError
 from safelight.judge import sandbox, worker
 from safelight.judge.sandbox import Layer
+from safelight.judge.wire import Broke, pack_broke
 from safelight.judge.wire import pack_answer as pack
 from safelight.types import (
     Absent,
@@ -58,11 +61,25 @@ class Order(enum.IntEnum):
     EARLY = 21
     UNKNOWN_VIEW = 22
     BUSY = 23  # honest, after a fifth of a second of computing
+    REPLAYED = 35
+    SEXUAL_THEN_CLEAR = 24
+    ABSENT_THEN_CLEAR = 25
+    MINOR_NAN = 26
+    FEWER_VIEWS = 27
+    FLOOD = 28
+    EMPTY = 29
+    TOO_LONG = 30
+    BROKE_THEN_CLEAR = 31
+    FORKS = 32
+    CONNECTS = 33
+    MEMORY_LIMIT = 34
 
 
 CLEAR = Scores(0.01, None, ("frame", "left_square", "right_square"))
 _last = Order.CLEAR
 _channel = 0
+_hoard: list[object] = []
+_before = b""  # the last answer that was honest
 
 
 class Stub:
@@ -73,18 +90,19 @@ class Stub:
         if "refuse" in sys.argv:
             raise JudgeError("self-test got a wrong answer", "use another bundle")
 
-    def infer(self, picture: Picture, views: tuple[str, ...]) -> Evidence:
+    def infer(self, picture: Picture, views: tuple[str, ...]) -> Evidence:  # noqa: PLR0912
         global _last  # noqa: PLW0603  (what is packed below must know)
         _last = order = Order(int(picture.y[0, 0]))
         numbers = {
             Order.SEXUAL: 0.95,
+            Order.SEXUAL_THEN_CLEAR: 0.95,
             Order.NAN: float("nan"),
             Order.TOO_LARGE: 1.5,
             Order.NEGATIVE: -0.5,
             Order.INFINITE: float("-inf"),
         }
         match order:
-            case Order.ABSENT:
+            case Order.ABSENT | Order.ABSENT_THEN_CLEAR:
                 return Absent(AbsentReason.FAULT)
             case Order.NETWORK_BREAKS:
                 raise InferenceError("network broke")
@@ -105,12 +123,43 @@ class Stub:
                 os.open("/etc/hostname", os.O_RDONLY)
             case Order.ENDS:
                 os._exit(0)
+            case Order.FORKS:
+                os.fork()
+            case Order.CONNECTS:
+                socket.socket()
+            case Order.MEMORY_LIMIT:  # reserved and never touched: it counts all the same
+                _hoard.extend(np.empty(1 << 26, np.uint8) for _ in range(64))
+            case Order.MINOR_NAN:
+                return Scores(0.01, float("nan"), views)
         return Scores(numbers.get(order, 0.01), None, views)
 
 
-def lying_pack(token: Token, evidence: Evidence, views: Sequence[str]) -> bytes:
+def lying_pack(  # noqa: PLR0912
+    token: Token, evidence: Evidence, views: Sequence[str]
+) -> bytes:
+    global _before  # noqa: PLW0603
     honest = pack(token, evidence, views)
+    clear = pack(token, Scores(0.01, None, tuple(views)), views)
     match _last:
+        case Order.CLEAR:
+            _before = honest
+        case Order.REPLAYED:
+            return _before or bytes(len(honest))
+        case Order.SEXUAL_THEN_CLEAR | Order.ABSENT_THEN_CLEAR:
+            os.write(_channel, honest)
+            return clear
+        case Order.BROKE_THEN_CLEAR:
+            os.write(_channel, pack_broke(Broke.NETWORK))
+            return clear
+        case Order.FEWER_VIEWS:
+            return pack(token, Scores(0.01, None, tuple(views)[-1:]), views)
+        case Order.FLOOD:
+            for _ in range(64):
+                os.write(_channel, honest)
+        case Order.EMPTY:
+            return b""
+        case Order.TOO_LONG:
+            return honest + bytes(1)
         case Order.WRONG_TOKEN:
             return pack(Token(token.stream, token.seq, token.nonce ^ 1), evidence, views)
         case Order.EARLY:
@@ -145,8 +194,13 @@ def drawn(order: Order, width: int = 320, height: int = 240, level: int = 128) -
     return Picture(PictureFormat(width, height), y, u, v)
 
 
-seal = sandbox.seal
-if __name__ == "__main__":
+def run(load: worker.Load) -> NoReturn:
+    """Be a template whose judges do as the picture orders."""
     worker.pack_answer = lying_pack  # type: ignore[attr-defined]
     sandbox.seal = _seal
-    worker.main(Stub)
+    worker.main(load)
+
+
+seal = sandbox.seal
+if __name__ == "__main__":
+    run(Stub)

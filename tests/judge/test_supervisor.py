@@ -455,3 +455,71 @@ def test_a_picture_that_no_slot_can_hold_is_a_fault(started: Made) -> None:
 
 def test_it_is_granted_more_before_it_has_used_up_what_it_has() -> None:
     assert supervisor.RENEW_S < supervisor.CPU_S
+
+
+def test_a_restart_that_meets_the_end_does_not_wait_for_ever(bundle: VerifiedBundle) -> None:
+    judge = ProcessJudge(bundle, worker=STUB)
+    judge.start(lambda _: None)
+    jobs = judge._jobs
+
+    class Closing:
+        """Somebody closes the judge at the worst moment: just before the job is handed over."""
+
+        def put(self, job: object) -> None:
+            closer = threading.Thread(target=judge.close, daemon=True)
+            closer.start()
+            closer.join(0.5)
+            if judge._closed:
+                judge._thread.join(WAIT)
+            jobs.put(job)  # type: ignore[arg-type]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(jobs, name)
+
+    judge._jobs = Closing()  # type: ignore[assignment]
+    ended = threading.Event()
+
+    def restart() -> None:
+        with contextlib.suppress(JudgeError):  # or it comes back just in time
+            judge.restart()
+        ended.set()
+
+    threading.Thread(target=restart, daemon=True).start()
+    assert ended.wait(WAIT)
+    judge.close()
+
+
+def test_a_judge_that_ends_while_its_time_is_renewed_is_a_fault_like_any_other(
+    started: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, said = started
+
+    def gone(*_: int) -> None:
+        raise ProcessLookupError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sandbox, "renew_cpu", gone)
+        judge._nudge()
+        time.sleep(0.2)  # its thread has to outlive that
+        with pytest.raises(JudgeError):
+            judge.restart()
+    judge.restart()
+    judge.ask(token(1), drawn(Order.CLEAR), judge.every)
+    assert isinstance(said.get(timeout=WAIT), Answer)
+
+
+def test_what_nobody_thought_of_is_a_fault_and_the_judge_comes_back(
+    started: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, said = started
+
+    def broken(*_: object) -> None:
+        raise ValueError("a secret of the picture")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exchange.Exchange, "take", broken)
+        judge.ask(token(1), drawn(Order.CLEAR), judge.every)
+        assert said.get(timeout=WAIT) == JudgeFault("the judge cannot be heard (ValueError)")
+    judge.restart()
+    judge.ask(token(2), drawn(Order.CLEAR), judge.every)
+    assert isinstance(said.get(timeout=WAIT), Answer)

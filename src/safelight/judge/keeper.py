@@ -75,6 +75,9 @@ class Keeper:
             self._judge.restart()
         except JudgeError as error:
             self._tell(Restarted(error))
+        except Exception as error:  # noqa: BLE001  (fails closed: the stream ends, not waits)
+            what = f"the judge cannot be restarted ({type(error).__name__})"
+            self._tell(Restarted(JudgeError(what, "nothing more was released")))
         else:
             self._tell(Restarted(None))
 

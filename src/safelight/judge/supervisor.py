@@ -78,6 +78,7 @@ class ProcessJudge:
         self._cpu_before = 0.0
         self._renew_at_s = 0.0
         self._closed = False
+        self._finished = False  # its thread takes nothing on any more
         self._ended = threading.Event()
         self.layers: tuple[Layer, ...] = ()
 
@@ -179,7 +180,12 @@ class ProcessJudge:
             work()
             return
         done: Future[None] = Future()
-        self._jobs.put((work, done))
+        with self._lock:
+            # Handed over before the thread has worked off the last, or not at all: nobody
+            # would ever look at it later.
+            if self._finished:
+                raise JudgeError("the judge is closed", HINT)
+            self._jobs.put((work, done))
         self._nudge()
         done.result()
 
@@ -226,6 +232,9 @@ class ProcessJudge:
             except LyingError as error:
                 self._dismiss()
                 self._tell(JudgeFault(str(error)))
+            except Exception as error:  # noqa: BLE001  (a fault; without its thread no restart)
+                self._dismiss()
+                self._tell(JudgeFault(f"the judge cannot be heard ({type(error).__name__})"))
             else:
                 self._tell(answer)
 
@@ -274,6 +283,7 @@ class ProcessJudge:
             sealed = layers_of(heard(ours.recv(MAX_CONTROL_BYTES)))
             ours.settimeout(None)
             self._refuse_weak((*template.layers, *sealed), pid)
+            sandbox.renew_cpu(pid, CPU_S)
         except BaseException as error:
             ours.close()
             if ring is not None:
@@ -320,6 +330,8 @@ class ProcessJudge:
 
     def _end(self) -> None:
         self._drop_template()
+        with self._lock:
+            self._finished = True
         self._wake.close()
         self._sleep.close()
         self._ended.set()
