@@ -17,7 +17,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 import safelight
-from safelight.cli import bench, bundle, demo, doctor, guard, policy, screen, testcard
+from safelight.cli import audit, bench, bundle, demo, doctor, guard, policy, screen, testcard
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
 
@@ -44,6 +44,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
 app.command("bench")(bench.bench)
+app.command("audit")(audit.audit)
 
 
 @app.callback(invoke_without_command=True)
