@@ -3,6 +3,8 @@
 #
 #   make PYTHON=python3.12 test    use this interpreter for .venv
 #   make JOBS=4 test               run this many tests at a time (default 2)
+#   make SECONDS=600 fuzz          search each fuzz target for so long (default 60)
+#   make TARGETS="media" fuzz      search these targets only
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,13 +14,15 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+SECONDS ?= 60
+TARGETS ?=
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 # Somebody's own environment must not decide what the guard is built from or tested with.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export PYTHON
 
-.PHONY: help demo test check e2e bench lint lock setup setup-dev setup-peers
+.PHONY: help demo test check e2e bench fuzz lint lock setup setup-dev setup-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -37,6 +41,9 @@ e2e: setup-dev setup-peers ## the tests that start other programs on loopback
 
 bench: setup ## measure speed on this machine
 	@$(BIN)/safelight bench
+
+fuzz: setup-dev ## search every parser for inputs that break it; SECONDS=60 for each
+	@$(BIN)/python -m tests.fuzz.long --seconds $(SECONDS) $(TARGETS)
 
 lint: setup-dev
 	@$(BIN)/ruff check

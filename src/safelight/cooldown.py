@@ -11,7 +11,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from safelight.core.limits import Limits
 from safelight.errors import UsageError
@@ -48,11 +48,7 @@ class CoolDownFile:
             if len(text) > _MAX_BYTES:
                 raise ValueError("more than was ever written")
             kept = json.loads(text.decode("utf-8"))
-            level, until = int(kept["level"]), float(kept["until"])
-            if not math.isfinite(until):
-                raise ValueError("a time that is none")
-            if not 0 <= level <= 4:
-                raise ValueError("a level that is none")
+            level, until = _level(kept["level"]), _time(kept["until"])
         except FileNotFoundError:
             return Kept()
         # OverflowError: 1e999, or 400 digits. RecursionError: lists in lists in ...
@@ -99,6 +95,19 @@ class CoolDownFile:
             os.replace(temporary, self._path)
         except OSError as error:
             raise _not_writable(error.strerror or type(error).__name__) from None
+
+
+def _level(value: object) -> int:
+    # Not by way of int(): 0.9 would become 0, which erases what it says.
+    if type(value) is not int or not 0 <= value <= 4:
+        raise ValueError("a level that is none")
+    return value
+
+
+def _time(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(until := float(cast(float, value))):
+        raise ValueError("a time that is none")
+    return until
 
 
 def _not_writable(why: str) -> UsageError:

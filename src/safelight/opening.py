@@ -19,6 +19,7 @@ from safelight.core.limits import HOLD_LIVESTREAM_NS, Limits
 from safelight.core.policy import Policy
 from safelight.core.stream import CoolDown
 from safelight.errors import UsageError
+from safelight.judge import sandbox
 from safelight.judge.judge import Judge
 from safelight.judge.supervisor import ProcessJudge
 from safelight.media import address
@@ -86,7 +87,7 @@ def open(
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
-    looking = judge or ProcessJudge(verified, allow_weak=allow_weak_sandbox)
+    looking = judge or _judge(verified, allow_weak=allow_weak_sandbox)
 
     def make_engine(info: SourceInfo) -> Engine:
         # A cool-down is a pause for the people of a live stream. A file is judged on its own,
@@ -139,6 +140,15 @@ def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False
     folder = Path(bundle) if bundle is not None else trust.default_folder()
     today = datetime.datetime.now(datetime.UTC).date()
     return trust.verify(folder, allow_test=test_bundle, today=today)
+
+
+def _judge(bundle: VerifiedBundle, *, allow_weak: bool) -> Judge:
+    if allow_weak and sandbox.unsupported() is not None:
+        # Loaded only here: a guard whose judge is apart does not load the networks itself.
+        from safelight.judge.inprocess import InProcessJudge  # noqa: PLC0415
+
+        return InProcessJudge(bundle)
+    return ProcessJudge(bundle, allow_weak=allow_weak)
 
 
 def _direction(direction: str) -> Direction:

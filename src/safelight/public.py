@@ -8,6 +8,7 @@ from safelight.bundle.trust import default_folder, describe, stand_in_folder
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
+from safelight.judge.own_memory import hide_this_process
 from safelight.media.address import redact
 from safelight.opening import cool_down, open, verify_bundle, verify_policy
 from safelight.policies import names as policy_names
@@ -31,6 +32,7 @@ __all__ = [
     "cool_down",
     "default_folder",
     "describe",
+    "hide_this_process",
     "open",
     "policy_names",
     "policy_text",

@@ -30,7 +30,9 @@ LATENCY_STEP_NS = 100_000  # a tenth of a millisecond
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class Frames(_Part):

@@ -223,3 +223,16 @@ def test_no_copy_of_a_verified_bundle_can_be_made_by_hand(copied: Path) -> None:
     for make in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(NotMintedError):
             make(bundle)
+
+
+def test_what_a_manifest_says_steers_no_terminal(tmp_path: Path) -> None:
+    raw = (trust.default_folder() / trust.MANIFEST).read_bytes()
+    said = json.loads(raw)
+    said["provenance"]["\x00\x1b[2J\u202e" + "a" * 5000] = "x"
+    raw = json.dumps(said).encode()
+    (tmp_path / trust.MANIFEST).write_bytes(raw)
+    (tmp_path / trust.CHECKSUM).write_bytes(trust.checksum_bytes(raw))
+    with pytest.raises(BundleError) as caught:
+        trust.describe(tmp_path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -186,3 +187,32 @@ def test_a_stand_in_stamps_test_on_the_summary(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "TEST" in lines(done.stderr)[-1]
+
+
+def test_a_guard_and_its_judge_are_hidden_and_end_together(tmp_path: Path) -> None:
+    with started("guard", LIVE, "null:", "--quiet", cwd=tmp_path) as guard:
+        until(lambda: len(judges(guard.pid)) == 2)
+        for pid in (guard.pid, *judges(guard.pid)):
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+        of_the_judge = judges(guard.pid)
+        guard.kill()
+        guard.wait()
+        until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in of_the_judge))
+
+
+def judges(guard: int) -> list[int]:
+    """The processes that ``ps`` shows as safelight-judge below a guard: template and judge."""
+    found = [guard]
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, name, parent = parsed(stat.read_text())
+            if name == "safelight-judge" and parent in found:
+                found.append(pid)
+    return found[1:]
+
+
+def parsed(stat: str) -> tuple[int, str, int]:
+    head, _, tail = stat.rpartition(") ")
+    pid, _, name = head.partition(" (")
+    return int(pid), name, int(tail.split()[1])

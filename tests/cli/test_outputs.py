@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from tests.cli.running import until
 
 from safelight import Reason, Report, State, StreamEvent
@@ -207,3 +208,15 @@ def test_a_report_that_cannot_be_written_at_the_end_is_said(
         folder.rmdir()
         with pytest.raises(LostError, match="report"):
             outputs.report(report())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"should_cover": False}, {"should_mute": False}, {"should_interrupt": True}, {"kind": "end",
+     "state": "live", "should_cover": False}, {"state": "interrupted"}, {"state": "live"}],
+)  # fmt: skip
+def test_no_event_line_lifts_what_its_state_covers(change: dict[str, object]) -> None:
+    line = {**EVENT.as_json(), **change}
+    assert EventLine.model_validate(EVENT.as_json()).should_cover
+    with pytest.raises(ValidationError, match="as the state says"):
+        EventLine.model_validate(line)

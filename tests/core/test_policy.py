@@ -50,6 +50,7 @@ class Pretender(float):
         (scores(0.0, views=None), AbsentReason.MISSING_VIEW),  # type: ignore[arg-type]
         (scores(0.0, views=VIEW), AbsentReason.MISSING_VIEW),  # type: ignore[arg-type]
         (scores(0.0, views=([], {})), AbsentReason.MISSING_VIEW),  # type: ignore[arg-type]
+        (scores(0.0, views=(np.arange(2),)), AbsentReason.MISSING_VIEW),  # type: ignore[arg-type]
         (None, AbsentReason.FAULT),
         (0.0, AbsentReason.FAULT),
         ("clear", AbsentReason.FAULT),

@@ -124,9 +124,11 @@ def test_it_is_left_out_of_core_dumps_and_of_children_and_has_no_name() -> None:
         for head, tail in zip(heads, rest, strict=True)
         if "memfd:safelight-ring (deleted)" in head
     ]
-    assert len(flags) == 2
+    assert len(flags) >= 2
     assert all({"dd", "dc"} <= one for one in flags)  # not dumped, not copied to a child
-    assert sum("wr" in one for one in flags) == 1
+    assert any("wr" in one for one in flags)
+    if os.geteuid() == 0:  # others have a limit on what they may lock
+        assert any("lo" in one for one in flags)  # what is written is never swapped out
     assert not any("ring" in name for name in os.listdir("/dev/shm"))
     del reader
     made.close()

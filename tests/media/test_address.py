@@ -217,3 +217,12 @@ def test_the_same_file_is_noticed(tmp_path: Path) -> None:
     assert same_file(source, parse_sink(str(tmp_path / "here" / "clip.mp4")))
     assert not same_file(source, parse_sink(str(tmp_path / "other.mp4")))
     assert not same_file(source, parse_sink("null:"))
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".mp4", "a:" + "b" * 5000, "srt/" + "c" * 300])
+def test_a_name_that_is_too_long_is_no_more_than_that(name: str) -> None:
+    for parse in (parse_source, parse_sink):
+        try:
+            assert parse(name).kind is Kind.FILE
+        except UsageError as error:
+            assert "not an address" in str(error)  # noqa: PT017

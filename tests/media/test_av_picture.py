@@ -223,3 +223,12 @@ def test_a_slant_is_refused() -> None:
         _turn((0, 0, 0, 0))
     with pytest.raises(UnfitPictureError, match="quarter"):
         _turn((1, 1, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "kind", ["yaf32le", "yaf32be", "grayf32le", "gbrapf32le", "bgr4", "gray32le"]
+)
+def test_what_cannot_be_converted_is_refused(kind: str) -> None:
+    """libav ends the whole process over the first two, and fails in its own way over the last."""
+    with pytest.raises(UnfitPictureError, match="unusual way"):
+        to_picture(av.VideoFrame(32, 32, kind))

@@ -12,6 +12,7 @@ import pytest
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
+from tests.fuzz import clips
 from tests.media.helpers import (
     Later,
     read,
@@ -20,6 +21,7 @@ from tests.media.helpers import (
     write_video,
 )
 
+from safelight.media.av_sound import SoundReader
 from safelight.types import Picture, Sound
 
 
@@ -89,3 +91,20 @@ def test_the_first_frame_is_a_picture(tmp_path: Path) -> None:
     assert made.frames[0].seq == 0
     assert all(f.pts_ns >= made.frames[0].pts_ns for f in made.sounds)
     assert sum(cast(Sound, f.content).samples.shape[1] for f in made.sounds) >= 43_000
+
+
+@pytest.mark.parametrize("rate", [1, 50, 3999])
+def test_sound_that_would_grow_without_end_is_left_behind(tmp_path: Path, rate: int) -> None:
+    """Found by fuzzing: 5 kB at 1 Hz took 5.3 GB to bring to 48 kHz."""
+    path = tmp_path / "slow.mkv"
+    path.write_bytes(clips.with_slow_sound(rate))
+    came = read(path)
+    assert len(came.pictures) == 2
+    assert came.sounds == []
+    assert came.counts()["audio", "pcm_u8"] == 1
+
+
+def test_a_rate_that_changes_under_way_is_not_taken_either() -> None:
+    frame = sound_frame(0.1)
+    frame.sample_rate = 1
+    assert list(SoundReader(44100, 2).read(frame)) == []

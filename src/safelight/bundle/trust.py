@@ -33,6 +33,7 @@ from safelight.types import (
 MANIFEST: Final = "manifest.json"
 CHECKSUM: Final = "checksum.json"
 _MAX_MANIFEST_BYTES: Final = 1024 * 1024
+_MAX_SHOWN: Final = 400
 _HINT_REINSTALL: Final = "use a bundle from its publisher, or reinstall safelight"
 _HINT_TEST: Final = "load it with --test-bundle, or choose a bundle that is not a stand-in"
 
@@ -235,4 +236,7 @@ def _take(handle: int, what: str, limit: int) -> bytes:
 
 
 def _refuse(what: str) -> NoReturn:
-    raise BundleError(re.sub(r"\s+", " ", f"the bundle does not verify: {what}"), _HINT_REINSTALL)
+    # A manifest's own words are in it: they may neither break the line nor steer a terminal.
+    line = re.sub(r"\s+", " ", f"the bundle does not verify: {what}")
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    raise BundleError(shown[:_MAX_SHOWN], _HINT_REINSTALL)

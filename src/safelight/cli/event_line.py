@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from safelight import StreamEvent
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Card(_Part):
@@ -46,6 +46,16 @@ class EventLine(_Part):
     text: str = Field(description="one line on the state, for a person")
     card: Card | None
     wait_s: float = Field(ge=0.0, description="how long a resume has to wait, 0 if it need not")
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        # Whoever reads a line goes by either: no line may lift what its state covers.
+        shows = self.state == "live" and self.kind != "end"
+        if self.should_cover is shows or self.should_mute is shows:
+            raise ValueError("should_cover and should_mute must be as the state says")
+        if self.should_interrupt is not (self.state == "interrupted"):
+            raise ValueError("should_interrupt must be as the state says")
+        return self
 
     @classmethod
     def of(cls, event: StreamEvent) -> Self:

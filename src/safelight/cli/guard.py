@@ -104,6 +104,8 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
     It starts closed, covers what must not leave with a card, mutes its sound, and interrupts
     when that is confirmed. SIGINT and SIGTERM end it cleanly.
     """
+    # This process is ours alone, and holds pictures: nobody's debugger, no core dump.
+    safelight.hide_this_process()
     written, read_from = settings.read(config)
     given = {
         "policy": policy,

@@ -56,7 +56,9 @@ def checked(evidence: Evidence, required_views: tuple[str, ...]) -> Evidence:
             return Absent(AbsentReason.NOT_A_NUMBER)
         if not 0.0 <= number <= 1.0:
             return Absent(AbsentReason.OUT_OF_RANGE)
-    views = evidence.views if isinstance(evidence.views, tuple) else ()
+    given = evidence.views if isinstance(evidence.views, tuple) else ()
+    # Names only: anything else may compare in ways of its own, or raise.
+    views = {view for view in given if isinstance(view, str)}
     if not required_views or any(view not in views for view in required_views):
         return Absent(AbsentReason.MISSING_VIEW)
     return evidence

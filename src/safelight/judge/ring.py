@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from safelight.judge.own_memory import lock_memory
 from safelight.types import Picture, PictureFormat
 
 SLOTS: Final = 16
@@ -56,6 +57,7 @@ class Ring:
         self._bytes = np.frombuffer(self._map, dtype=np.uint8)
         self._free = list(range(SLOTS))
         self._used: dict[int, int] = {}  # slot -> bytes written
+        self._locked: dict[int, int] = {}  # slot -> bytes kept out of swap, if that is permitted
 
     @property
     def handle(self) -> int:
@@ -81,6 +83,9 @@ class Ring:
         slot = heapq.heappop(self._free)  # the lowest, so that few pages are ever written
         self._used[slot] = size
         at = slot * SLOT_BYTES
+        if self._locked.get(slot, 0) < size:
+            lock_memory(self._bytes.ctypes.data + at, size)
+            self._locked[slot] = size
         for plane in (picture.y, picture.u, picture.v):
             self._bytes[at : at + plane.size] = plane.reshape(-1)
             at += plane.size

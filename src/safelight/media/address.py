@@ -11,7 +11,6 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -160,8 +159,10 @@ def _refuse_unprintable(text: str, hint: str) -> None:
 def _file_or_refuse(text: str, hint: str) -> Address:
     # "a:b.mp4" may well be a file; it is one only if it is there. So may "srt/b.mp4" be one,
     # where there is such a folder.
-    path = Path(text)
-    if "://" not in text and (path.exists() or (":" not in text and path.parent.is_dir())):
+    # Asked of os.path, which says no to a name that is too long; pathlib raises.
+    there = os.path.exists(text)
+    beside = ":" not in text and os.path.isdir(os.path.dirname(text) or ".")
+    if "://" not in text and (there or beside):
         return Address(Kind.FILE, text)
     if looks_like_address(text):
         raise UsageError(f"{shown_as(text)} is not an address that can be guarded", hint)

@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from safelight.media.av_picture import side_data_of, to_picture
-from safelight.media.av_sound import Chunk, SoundReader
+from safelight.media.av_sound import Chunk, SoundReader, is_usable_rate
 from safelight.media.interface import SourceInfo
 from safelight.media.libav import LIBAV_ERRORS, MAX_PIXELS, words
 from safelight.media.tally import Tally
@@ -141,8 +141,15 @@ class Decoder:
                 # What had come before the connection broke is still in the decoder.
                 yield from self._pictures(None)
             raise
-        if self._sound is not None:
+        yield from self._last_sound()
+
+    def _last_sound(self) -> Iterator[Decoded]:
+        if self._sound is None:
+            return
+        try:
             yield from map(_decoded, self._sound.flush())
+        except LIBAV_ERRORS:
+            self._tally.add("audio", "sound that does not convert")
 
     def _pictures(self, packet: Packet[Stream] | None) -> Iterator[Decoded]:
         try:
@@ -235,7 +242,9 @@ def _best_audio(container: InputContainer) -> AudioStream | None:
     decodable = [
         s
         for s in container.streams.audio
-        if s.codec_context is not None and s.codec_context.sample_rate > 0 and s.channels > 0
+        if s.codec_context is not None
+        and is_usable_rate(s.codec_context.sample_rate)
+        and s.channels > 0
     ]
     best = container.streams.best("audio")
     return next(

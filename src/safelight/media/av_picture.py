@@ -16,6 +16,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
+from safelight.media.libav import LIBAV_ERRORS
 from safelight.types import Picture, PictureFormat, Plane
 
 MAX_LONG_SIDE: Final = 7680
@@ -34,6 +35,9 @@ _MATRICES: Final = frozenset({1, 2, 4, 5, 6, 7, 9, 10})
 # Transfers that show the numbers as the judge takes them. Under the others (linear 8, log 9
 # and 10, PQ 16, SMPTE 428 17, HLG 18, camera logs) a person sees another picture than it does.
 _TRANSFERS: Final = frozenset({1, 2, 4, 5, 6, 7, 11, 12, 13, 14, 15})
+
+# Above are 32-bit numbers, whole and floating: pictures on their way to be graded.
+_MAX_BITS: Final = 16
 
 # planes as they are, then how to turn them
 _Turn = Callable[[Plane], Plane]
@@ -114,6 +118,25 @@ def _planes(frame: av.VideoFrame) -> tuple[tuple[Plane, Plane, Plane], bool, int
 
 
 def _converted(
+    frame: av.VideoFrame, full: bool, matrix: int
+) -> tuple[tuple[Plane, Plane, Plane], bool, int]:
+    source = frame.format
+    if any(component.bits > _MAX_BITS for component in source.components):
+        # libav ends the whole process over some of them (seen with yaf32).
+        raise _unusual(source.name)
+    try:
+        return _reformatted(frame, full, matrix)
+    except LIBAV_ERRORS as error:
+        raise _unusual(source.name) from error
+
+
+def _unusual(name: str) -> UnfitPictureError:
+    return UnfitPictureError(
+        f"its pictures are stored in an unusual way ({name})", "re-encode it as 8-bit 4:2:0"
+    )
+
+
+def _reformatted(
     frame: av.VideoFrame, full: bool, matrix: int
 ) -> tuple[tuple[Plane, Plane, Plane], bool, int]:
     source = frame.format
