@@ -38,19 +38,26 @@ class Facts:
     @property
     def judges(self) -> list[Seen]:
         """Processes that look at pictures: forked by a process of the same name."""
-        named = {p.pid for p in self.watch.snapshot() if JUDGE in p.names}
-        return [p for p in self.watch.snapshot() if p.parent in named and p.looks > 2]
+        from_these = {p.pid for p in self.templates}
+        return [
+            p
+            for p in self.watch.snapshot()
+            # A program that a template starts bears its name until it runs.
+            if p.parent in from_these and p.name == JUDGE and p.looks > 2 and not self._ran(p.pid)
+        ]
 
     @property
     def templates(self) -> list[Seen]:
         """Processes that judges are forked from."""
-        judges = {p.pid for p in self.judges}
-        return [p for p in self.watch.snapshot() if JUDGE in p.names and p.pid not in judges]
+        return [p for p in self.watch.snapshot() if JUDGE in p.names and p.parent == self.guard.pid]
 
     @property
     def processes(self) -> list[Seen]:
         """Every process of the guard; a tracer is none."""
         return [p for p in self.watch.snapshot() if p.looks and p.names != ["strace"]]
+
+    def _ran(self, pid: int) -> bool:
+        return bool(self.calls and pid in self.calls and self.calls[pid].programs)
 
     def is_named(self, path: Path) -> bool:
         """Whether the user named this file, its folder, or it is one of these half written."""

@@ -43,36 +43,34 @@ def files_opened(facts: Facts) -> Row:
             judging = facts.who(pid) == "judge"
             if judging or not _may_be(facts, Path(name)):
                 found.append(f"{facts.who(pid)} {call}: {name}")
-    return row(
-        "files opened", f"{count} to write, each one that was named, or code of Python", found
-    )
+    return row("files opened", f"{count} to write; {len(found)} that nobody named", found)
 
 
 def shared_memory(facts: Facts) -> Row:
     """Memory with a name, and whether a judge could write to its ring."""
     found = [
-        f"/dev/shm/{name}"
+        proc.SHM + name
         for name in sorted(facts.watch.shared_memory)
-        if _is_ours(facts, f"/dev/shm/{name}")
+        if _is_ours(facts, proc.SHM + name)
     ]
     found += [f"System V segment {s} of process {p}" for s, p in facts.watch.segments.items()]
     for pid, calls in (facts.calls or {}).items():
         if calls.shared:
             found.append(f"{facts.who(pid)} called {' '.join(calls.shared)}")
         found += [
-            f"{facts.who(pid)}: {name}" for name in calls.written if name.startswith("/dev/shm/")
+            f"{facts.who(pid)}: {name}" for name in calls.written if name.startswith(proc.SHM)
         ]
     rings = []
     for seen in facts.processes:
         for rights, name in seen.mapped:
-            if name.startswith(("/dev/shm", "/SYSV")):
+            if name.startswith((proc.SHM, "/SYSV")):
                 found.append(f"{facts.who(seen.pid)} maps {name}")
             elif seen in facts.judges and name.startswith("/memfd:"):
                 rings.append(rights)
                 if "w" in rights and "s" in rights:
                     found.append(f"judge {seen.pid} can write to {name} ({rights})")
     ring = f"judge maps its ring {'/'.join(sorted(set(rings)))}" if rings else "ring not seen"
-    return row("shared memory", f"none with a name; {ring}", found)
+    return row("shared memory", f"with a name: {len(found)}; {ring}", found)
 
 
 def core_dumps(facts: Facts) -> Row:
@@ -94,10 +92,12 @@ def core_dumps(facts: Facts) -> Row:
     for calls in (facts.calls or {}).values():
         if calls.dumped:
             found.append(f"{facts.who(calls.pid)} {calls.pid} dumped its memory")
-    found += [f"a dump: {c.path}" for c in facts.looked.changed if _is_dump(facts, c.path)]
+    files = [f"a dump: {c.path}" for c in facts.looked.changed if _is_dump(facts, c.path)]
+    found += files
+    dumps = len(files) + sum(c.dumped for c in (facts.calls or {}).values())
     crashed = "the judge was made to crash" if facts.killed else "nothing was made to crash"
     pattern = proc.core_pattern() or "unknown"
-    return row("core dumps", f"{crashed}, no dump; limits 0; core_pattern {pattern}", found)
+    return row("core dumps", f"{crashed}; dumps found: {dumps}; core_pattern {pattern}", found)
 
 
 def picture(facts: Facts) -> Row:
@@ -120,7 +120,7 @@ def picture(facts: Facts) -> Row:
             how = how or (search.find_in_film(path, marked) if own else None)
             if how is not None:
                 found.append(f"{path}: the picture {marked.mark.name}, {how}")
-    text = f"{count} files, {size / 1e6:.1f} MB, {len(facts.looked.places)} places; in none"
+    text = f"{count} files, {size / 1e6:.1f} MB, {len(facts.looked.places)} places; in {len(found)}"
     return row("marked picture", text, found)
 
 
@@ -136,9 +136,8 @@ def sink(facts: Facts, held: Marked, clear: Marked) -> Row:
     found = []
     if worst >= mark.LIKE:
         found.append(f"the picture {held.mark.name} left by the sink")
-    return row(
-        "sink", f"{count} pictures left; the clear mark is there, the held back one not", found
-    )
+    alike = f"likeness to the clear mark {best:.2f}, to the one held back {worst:.2f}"
+    return row("sink", f"{count} pictures left; {alike}", found)
 
 
 def score_lines(facts: Facts) -> Row:
@@ -155,14 +154,18 @@ def score_lines(facts: Facts) -> Row:
             continue
         if b"\0" in data[:4096]:
             continue
-        text = data.decode("utf-8", "replace")
-        lines += text.count("\n")
+        said = data.decode("utf-8", "replace")
+        lines += said.count("\n")
         if path.suffix == ".json":
             with suppress(ValueError, RecursionError):
-                found += [f"{path}: {name}" for name in scores.in_document(json.loads(text))]
+                found += [f"{path}: {name}" for name in scores.in_document(json.loads(said))]
                 continue
-        found += [f"{path.name}:{number}" for number in scores.in_text(text)]
-    return row("scores", f"{lines} lines of the guard's: no number finer than a state", found)
+        found += [f"{path.name}:{number}" for number in scores.in_text(said)]
+    return row(
+        "scores",
+        f"{lines} lines that the guard wrote; numbers finer than a state: {len(found)}",
+        found,
+    )
 
 
 def _searched(facts: Facts) -> Iterator[tuple[Path, bool]]:

@@ -36,7 +36,8 @@ class Mark:
 
     def onto(self, rgb: Rgb) -> Rgb:
         """Return a drawing, uint8 (360, 640, 3), with the pattern in it."""
-        return np.clip(rgb.astype(np.int16) + self.pixels[..., None], 0, 255).astype(np.uint8)
+        marked = rgb.astype(np.int16) + self.pixels[..., None]
+        return np.asarray(np.clip(marked, 0, 255), np.uint8)
 
 
 def new(name: str, seed: int) -> Mark:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc")
+SHM: Final = "/dev/shm/"  # noqa: S108  (looked at, not used)
 LISTEN: Final = "0A"
 TABLES: Final = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "udplite", "udplite6", "icmp")
 _LOCAL: Final = ("unix", "netlink", "packet")

@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-_WORDS: Final = r"scores?|sexual(?:[ _]content)?|nsfw|porn|minor|p[_(<]*under[_ ]?18|p\(<18\)|probabilit\w+|likelihood|confidence|logits?|evidence"
+_WORDS: Final = (
+    r"scores?|sexual(?:[ _]content)?|nsfw|minor|p[_(<]*under[_ ]?18|p\(<18\)"
+    r"|probabilit\w+|likelihood|confidence|logits?|evidence"
+)
 _NUMBER: Final = r"-?(?:0?\.\d{2,}|[01]\.\d{2,}|\d\.?\d*e-\d+|\d{1,3}(?:\.\d+)? ?%|nan)"
 _NEAR: Final = re.compile(
     rf"(?i)(?:\b|_)(?:{_WORDS})(?:\b|_)[^\n]{{0,24}}?(?<![\w.]){_NUMBER}"

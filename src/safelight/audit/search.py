@@ -210,9 +210,9 @@ def _picture_is(data: bytes, marked: Marked) -> bool:
 def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
     openers: tuple[tuple[str, bytes, Callable[[], object]], ...] = (
         ("compressed (gzip)", b"\x1f\x8b\x08", lambda: zlib.decompressobj(31)),
-        ("compressed (zlib)", b"\x78\x9c", lambda: zlib.decompressobj()),
-        ("compressed (zlib)", b"\x78\x01", lambda: zlib.decompressobj()),
-        ("compressed (zlib)", b"\x78\xda", lambda: zlib.decompressobj()),
+        ("compressed (zlib)", b"\x78\x9c", zlib.decompressobj),
+        ("compressed (zlib)", b"\x78\x01", zlib.decompressobj),
+        ("compressed (zlib)", b"\x78\xda", zlib.decompressobj),
         ("compressed (bzip2)", b"BZh", bz2.BZ2Decompressor),
         ("compressed (xz)", b"\xfd7zXZ\0", lzma.LZMADecompressor),
     )

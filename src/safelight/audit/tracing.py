@@ -30,8 +30,23 @@ _ADDRESS: Final = re.compile(
 _LOCAL: Final = re.compile(r'sun_path=(@?"[^"]*")')
 _WRITES: Final = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND", "O_TMPFILE")
 _MAKES: Final = frozenset(
-    """creat rename renameat renameat2 mkdir mkdirat mknod mknodat symlink symlinkat link linkat
-    truncate setxattr lsetxattr""".split()
+    {
+        "creat",
+        "rename",
+        "renameat",
+        "renameat2",
+        "mkdir",
+        "mkdirat",
+        "mknod",
+        "mknodat",
+        "symlink",
+        "symlinkat",
+        "link",
+        "linkat",
+        "truncate",
+        "setxattr",
+        "lsetxattr",
+    }
 )
 _OPENS: Final = frozenset({"open", "openat", "openat2"})
 _DUMPED: Final = "(core dumped)"
@@ -100,7 +115,7 @@ def read(log: Path, folder: str = "/") -> dict[int, Calls]:
             if process == pid:
                 calls.ended = text.strip("+ ")
         elif (match := _CALL.match(text)) is not None:
-            _note(calls, *match.groups(), folder)
+            _note(calls, match[1], match[2], folder)
     return found
 
 

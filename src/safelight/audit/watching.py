@@ -15,7 +15,7 @@ from safelight.audit.proc import Socket
 
 EVERY_S: Final = 0.02
 _MAPS_EVERY: Final = 10  # looks; mappings are long, and change rarely
-_SHM: Final = Path("/dev/shm")  # noqa: S108  (looked at, not used)
+_TABLES_EVERY: Final = 5  # looks; at once when there is a socket that they do not have
 JUDGE: Final = "safelight-judge"
 
 
@@ -65,6 +65,7 @@ class Watch:
         self._root = root
         self._leave_out = leave_out
         self._strangers = set(proc.pids()) - {root}
+        self._tables: dict[str, dict[str, Socket]] = {}
         self._before = _names_in_shm()
         self._segments_before = set(proc.shared_segments())
         self._done = threading.Event()
@@ -110,9 +111,10 @@ class Watch:
                 self._found(pid, above)
             else:
                 self._strangers.add(pid)
-        tables: dict[str, dict[str, Socket]] = {}
+        if self.looks % _TABLES_EVERY == 0:
+            self._tables.clear()
         for pid in self.processes.keys() & there:
-            self._look_at(self.processes[pid], tables)
+            self._look_at(self.processes[pid], self._tables)
         self.shared_memory |= _names_in_shm() - self._before
         for segment, (maker, user) in proc.shared_segments().items():
             mine = next((pid for pid in (maker, user) if pid in self.processes), None)
@@ -151,7 +153,7 @@ class Watch:
             if mapped is not None:
                 seen.maps_seen = True
                 seen.mapped |= {
-                    m for m in mapped if m[1].startswith(("/memfd:", "/dev/shm", "/SYSV"))
+                    m for m in mapped if m[1].startswith(("/memfd:", proc.SHM, "/SYSV"))
                 }
 
     def _sort(self, seen: Seen, targets: list[str], tables: dict[str, dict[str, Socket]]) -> None:
@@ -171,6 +173,6 @@ class Watch:
 
 def _names_in_shm() -> set[str]:
     try:
-        return {path.name for path in _SHM.iterdir()}
+        return {path.name for path in Path(proc.SHM).iterdir()}
     except OSError:
         return set()

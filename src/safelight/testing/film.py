@@ -34,10 +34,8 @@ class Film:
         self, path: Path, size: tuple[int, int], *, rate: int = 30, lossless: bool = False
     ) -> None:
         self._path = path
-        self._options = (
-            {"preset": "ultrafast", "qp": "0"}
-            if lossless
-            else {"preset": "veryfast", "crf": "20"}
+        self._options: dict[str, object] = (
+            {"preset": "ultrafast", "qp": "0"} if lossless else {"preset": "veryfast", "crf": "20"}
         )
         self._part = path.with_name(path.name + ".part")
         self._size = size

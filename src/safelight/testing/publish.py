@@ -1,7 +1,7 @@
 """A publisher for loopback: sends a film's packets to an RTMP address as they are due.
 
-``python -m safelight.testing.publish FILM ADDRESS [WAIT_S]`` does it in a process of its own, so that
-what it costs is not counted with the guard.
+``python -m safelight.testing.publish FILM ADDRESS [WAIT_S]`` does it in a process of its own,
+so that what it costs is not counted with the guard.
 """
 
 from __future__ import annotations
