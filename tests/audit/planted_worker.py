@@ -1,0 +1,43 @@
+"""A judge's process that does what it must not, for tests of the audit."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+
+from safelight.judge import kernel, own_memory, sandbox, system_calls, worker
+
+_kept: list[object] = []
+
+
+def _open_a_socket(**_kept_from: object) -> None:
+    """Instead of the filter: a socket that reaches for somebody."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.connect(("127.0.0.1", 9))
+    _kept.append(one)
+
+
+def plant(what: str) -> None:
+    if what == "socket":
+        # With as many open files as a socket needs, in the network of everybody.
+        system_calls.restrict_template = lambda: None
+        system_calls.restrict_judge = _open_a_socket
+        sandbox._leave_namespaces = lambda: None
+        sandbox._open_and_start_nothing = lambda: None
+    elif what == "core":
+        most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+        own_memory.no_core_dumps = sandbox.no_core_dumps = lambda: None
+        own_memory.not_traceable = sandbox.not_traceable = lambda: None
+        sandbox._limit = lambda _memory, _shared: None
+        sandbox._open_and_start_nothing = lambda: None
+        sandbox._deny_files = lambda: None
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    elif what == "telemetry":
+        del os.environ["ORT_DISABLE_TELEMETRY"]
+
+
+if __name__ == "__main__":
+    plant(os.environ["PLANTED"])
+    worker.main()
