@@ -11,14 +11,13 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from multiprocessing import resource_tracker, shared_memory
+from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image
 
-import safelight
-from safelight import opening
+from safelight import opening, public
 from safelight.cli import entry
 from safelight.judge import exchange, ring, supervisor, template
 from safelight.types import Picture
@@ -66,12 +65,12 @@ def score() -> None:
 
 def shm() -> None:
     """A shared memory segment with a name, with a picture in it, gone at the end."""
-    segment = shared_memory.SharedMemory(create=True, size=1 << 20)
-    resource_tracker.unregister(f"/{segment.name}", "shared_memory")
+    segment = shared_memory.SharedMemory(create=True, size=1 << 20)  # its tracker removes it
     _kept.append(segment)
 
     def act(count: int, picture: Picture) -> None:
-        segment.buf[: picture.y.size] = picture.y.tobytes()
+        if segment.buf is not None:
+            segment.buf[: picture.y.size] = picture.y.tobytes()
 
     _with_each_picture(act)
 
@@ -90,8 +89,9 @@ def connection() -> None:
 def worker(what: str) -> None:
     """Another program for the judge, whose sandbox is weak."""
     os.environ["PLANTED"] = what
-    template._KEPT = (*template._KEPT, "PLANTED", "HOME", "TMPDIR")  # type: ignore[misc]
-    opening.ProcessJudge = functools.partial(  # type: ignore[misc,assignment]
+    kept = (*template._KEPT, "PLANTED", "HOME", "TMPDIR")
+    vars(template)["_KEPT"] = kept
+    vars(opening)["ProcessJudge"] = functools.partial(
         supervisor.ProcessJudge, worker="tests.audit.planted_worker"
     )
 
@@ -112,11 +112,12 @@ PLANTS: Final[dict[str, Callable[[], None]]] = {
 def main() -> None:
     what = sys.argv.pop(1)
     PLANTS[what]()
+    if what == "core":
+        public.hide_this_process = lambda: ()
     if what in {"socket", "core", "telemetry"}:
         sys.argv.append("--allow-weak-sandbox")
     entry.main()
 
 
 if __name__ == "__main__":
-    _kept.append(safelight)
     main()

@@ -26,11 +26,11 @@ def plant(what: str) -> None:
         sandbox._leave_namespaces = lambda: None
         sandbox._open_and_start_nothing = lambda: None
     elif what == "core":
-        most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        most = resource.getrlimit(resource.RLIMIT_CORE)[1]  # the audit allows what the user may
         resource.setrlimit(resource.RLIMIT_CORE, (most, most))
         own_memory.no_core_dumps = sandbox.no_core_dumps = lambda: None
         own_memory.not_traceable = sandbox.not_traceable = lambda: None
-        sandbox._limit = lambda _memory, _shared: None
+        sandbox._limit = lambda memory_bytes, shared_bytes: None
         sandbox._open_and_start_nothing = lambda: None
         sandbox._deny_files = lambda: None
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)

@@ -8,33 +8,45 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import safelight
 from safelight.audit import checks, leavings, places, proc, stage, tracing
 from safelight.audit.facts import Facts, addresses_of, by_root
 from safelight.audit.outcome import Outcome, Row, counted, unchecked
-from safelight.audit.stage import PROGRAM, guard_of
+from safelight.audit.stage import PROGRAM, TooBusyError, guard_of
 from safelight.audit.watching import Watch
 from safelight.errors import UsageError
 
 _FILE_OPTIONS = ("--report", "--events", "--state")
 
 
-def own_stream(program: Sequence[str] = PROGRAM, *, trace: bool = True) -> Outcome:
+def own_stream(
+    program: Sequence[str] = PROGRAM, *, trace: bool = True, live: bool = True
+) -> Outcome:
     """Guard a stream with marked pictures in it, and watch that.
 
-    ``program`` is what is started as ``PROGRAM guard SOURCE SINK …``.
+    ``program`` is what is started as ``PROGRAM guard SOURCE SINK …``. ``live``: over RTMP on
+    this machine; else from a file. A machine too busy for the first gets the second.
 
     Raises:
         LostError: it let nothing through, so there is nothing to say.
     """
     folder = Path(tempfile.mkdtemp(prefix="safelight-audit-"))
     try:
-        played = stage.play(folder, program, trace=trace)
+        if live:
+            with suppress(TooBusyError):
+                return _judged_stream(stage.play(_new(folder / "live"), program, trace=trace))
+        played = stage.play(_new(folder / "file"), program, trace=trace, live=False)
         return _judged_stream(played)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def running(pid: int, seconds: float) -> Outcome:
@@ -74,14 +86,16 @@ def _judged_stream(played: stage.Stage) -> Outcome:
     watch, guard = played.watch, played.guard
     if watch is None or guard is None or played.clear is None or played.held is None:
         raise UsageError("there was no guard to watch", "see `safelight doctor`")
-    host, port = played.address
+    address = (
+        frozenset() if played.address is None else frozenset({"{}:{}".format(*played.address)})
+    )
     # What a system writes of a crash comes a little later.
     time.sleep(0.2)
     found = places.everywhere(*played.places, played.out)
     facts = Facts(
         watch=watch,
         guard=guard,
-        addresses=frozenset({f"{host}:{port}"}),
+        addresses=address,
         named=played.named,
         looked=places.look(found, played.since_ns, (played.own,)),
         calls=None if played.traced else tracing.read(played.own / "trace", str(played.cwd)),
@@ -120,7 +134,9 @@ def _rows(facts: Facts) -> tuple[Row, ...]:
 def _outcome(rows: tuple[Row, ...], facts: Facts, *, own: bool) -> Outcome:
     return Outcome(
         safelight=safelight.__version__,
-        watched="a stream of its own" if own else "a guard that ran already",
+        watched=("a live stream of its own" if facts.addresses else "a film of its own")
+        if own
+        else "a guard that ran already",
         by_root=by_root(),
         strace=facts.calls is not None,
         kernel=f"{platform.system()} {platform.release()}",

@@ -37,7 +37,7 @@ class Outcome(BaseModel):
 
     schema_: Literal["safelight.audit/1"] = Field(alias="schema", default="safelight.audit/1")
     safelight: str = Field(description="version of the auditor")
-    watched: Literal["a stream of its own", "a guard that ran already"]
+    watched: Literal["a live stream of its own", "a film of its own", "a guard that ran already"]
     by_root: bool
     strace: bool
     kernel: str

@@ -36,11 +36,11 @@ PROGRAM: Final = (sys.executable, "-m", "safelight")
 # time it drops, and a dropped picture shows nothing.
 RATE: Final = 10
 CLEAR_S: Final = 3.0
-HELD_S: Final = 2.5
+HELD_S: Final = 3.0
 _CANARY: Final = "cup"
+_FILM: Final = "marked.mp4"
 _START_S: Final = 60.0
 _END_S: Final = 8.0
-_KILL_AFTER_S: Final = 0.3  # of the canary
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Stage:
     """One stream: where it lay, and what was seen of it. Paths are the audit's own scratch."""
 
     folder: Path
-    address: tuple[str, int]
+    address: tuple[str, int] | None  # where the guard listens; None when it reads a file
     watch: Watch | None = None
     traced: str | None = None  # why not; None when it was
     since_ns: int = 0
@@ -104,19 +104,22 @@ def guard_of(processes: list[Seen]) -> Seen | None:
     return next((p for p in processes if p.looks and p.name not in {"strace", JUDGE}), None)
 
 
-def play(folder: Path, program: Sequence[str] = PROGRAM, *, trace: bool = True) -> Stage:
-    """Run one stream to its end.
+def play(
+    folder: Path, program: Sequence[str] = PROGRAM, *, trace: bool = True, live: bool = True
+) -> Stage:
+    """Run one stream to its end, in an empty folder.
+
+    ``live``: publish it over RTMP on this machine. A machine too busy to judge in time sees
+    nothing but dropped pictures then; a guard that reads a file waits for its judge.
 
     Raises:
         LostError: the guard did not start, or never let anything through: nothing was audited.
+        TooBusyError: of the second kind, live.
     """
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        stage = Stage(folder, ("127.0.0.1", listener.getsockname()[1]))
+    stage = Stage(folder, ("127.0.0.1", _free_port()) if live else None)
     for place in (stage.own, stage.out, *stage.places):
         place.mkdir(mode=0o700)
-    film = stage.own / "marked.mp4"
-    stage.clear, stage.held = _film(film)
+    stage.clear, stage.held = _film(stage.own / _FILM)
     log = stage.own / "trace"
     stage.traced = tracing.works(log) if trace else "not asked for (--no-strace)"
     wrapped = (tracing.command(log) or []) if stage.traced is None else []
@@ -126,18 +129,20 @@ def play(folder: Path, program: Sequence[str] = PROGRAM, *, trace: bool = True) 
         Watch(guard.pid) as watch,
     ):
         stage.watch = watch
-        _until_it_ended(stage, guard, film)
+        _until_it_ended(stage, guard)
     _check(stage)
     return stage
 
 
 def _arguments(stage: Stage) -> list[str]:
-    host, port = stage.address
     named = stage.named
+    source = str(stage.own / _FILM)
+    if stage.address is not None:
+        source = "rtmp://{}:{}/live/audit?listen=1".format(*stage.address)
     options = [("--report", "report"), ("--events", "events"), ("--state", "state")]
     return [
         "guard",
-        f"rtmp://{host}:{port}/live/audit?listen=1",
+        source,
         str(named["sink"]),
         *(part for flag, name in options for part in (flag, str(named[name]))),
     ]
@@ -188,28 +193,20 @@ def _dumps_allowed() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_CORE, (now, most))
 
 
-def _until_it_ended(stage: Stage, guard: subprocess.Popen[bytes], film: Path) -> None:
-    host, port = stage.address
-    publisher = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "safelight.testing.publish", str(film)),
-            *(f"rtmp://{host}:{port}/live/audit", str(_START_S)),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _until_it_ended(stage: Stage, guard: subprocess.Popen[bytes]) -> None:
+    publisher = _publisher(stage)
     try:
         ends = time.monotonic() + _START_S + CLEAR_S + HELD_S
-        while publisher.poll() is None and guard.poll() is None and time.monotonic() < ends:
-            time.sleep(0.05)
-            stage.states = _states(stage)
-            if "covered" in stage.states and stage.killed is None:
-                time.sleep(_KILL_AFTER_S)
+        while guard.poll() is None and time.monotonic() < ends:
+            if publisher is not None and publisher.poll() is not None:
+                break
+            time.sleep(0.02)
+            if stage.killed is None and "covered" in _states(stage):
                 stage.killed = _fault(stage)
     finally:
-        publisher.kill()
-        publisher.wait()
+        if publisher is not None:
+            publisher.kill()
+            publisher.wait()
     for wait_s, number in ((1.5, signal.SIGTERM), (_END_S, signal.SIGKILL)):
         try:
             guard.wait(wait_s)
@@ -219,6 +216,25 @@ def _until_it_ended(stage: Stage, guard: subprocess.Popen[bytes], film: Path) ->
                     os.kill(seen.pid, number)
     stage.status = guard.wait(_END_S)
     stage.states = _states(stage)
+
+
+def _publisher(stage: Stage) -> subprocess.Popen[bytes] | None:
+    if stage.address is None:
+        return None
+    address = "rtmp://{}:{}/live/audit".format(*stage.address)
+    module = "safelight.testing.publish"
+    return subprocess.Popen(
+        [sys.executable, "-m", module, str(stage.own / _FILM), address, str(_START_S)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _states(stage: Stage) -> list[str]:
@@ -267,5 +283,11 @@ def _check(stage: Stage) -> None:
     if "live" in stage.states:
         return
     said = stage.said[1].read_text("utf-8", "replace").strip().splitlines()
+    if stage.status == 0:
+        raise TooBusyError("the guard let nothing through", "close other programs, and try again")
     why = said[-1][:200] if said else "it said nothing"
-    raise LostError(f"the guard let nothing through ({why})", "see `safelight doctor`")
+    raise LostError(f"the guard ended with {stage.status} ({why})", "see `safelight doctor`")
+
+
+class TooBusyError(LostError):
+    """A live stream of which nothing could be judged in time."""

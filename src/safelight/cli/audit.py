@@ -44,6 +44,7 @@ def audit(
     else:
         typer.echo(f"Watching process {pid} for {seconds:g} s …", err=True)
         outcome = auditing.running(pid, seconds)
+    typer.echo(f"Watched: {outcome.watched}\n")
     show(outcome)
     if json_file is not None:
         _write(json_file, outcome)
