@@ -28,9 +28,9 @@ def plant(what: str) -> None:
     elif what == "core":
         most = resource.getrlimit(resource.RLIMIT_CORE)[1]  # the audit allows what the user may
         resource.setrlimit(resource.RLIMIT_CORE, (most, most))
-        own_memory.no_core_dumps = sandbox.no_core_dumps = lambda: None
-        own_memory.not_traceable = sandbox.not_traceable = lambda: None
-        sandbox._limit = lambda memory_bytes, shared_bytes: None
+        vars(sandbox)["no_core_dumps"] = own_memory.no_core_dumps = lambda: None
+        vars(sandbox)["not_traceable"] = own_memory.not_traceable = lambda: None
+        vars(sandbox)["_limit"] = lambda *_: None
         sandbox._open_and_start_nothing = lambda: None
         sandbox._deny_files = lambda: None
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)

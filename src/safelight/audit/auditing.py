@@ -86,16 +86,13 @@ def _judged_stream(played: stage.Stage) -> Outcome:
     watch, guard = played.watch, played.guard
     if watch is None or guard is None or played.clear is None or played.held is None:
         raise UsageError("there was no guard to watch", "see `safelight doctor`")
-    address = (
-        frozenset() if played.address is None else frozenset({"{}:{}".format(*played.address)})
-    )
     # What a system writes of a crash comes a little later.
     time.sleep(0.2)
     found = places.everywhere(*played.places, played.out)
     facts = Facts(
         watch=watch,
         guard=guard,
-        addresses=address,
+        addresses=frozenset({"{}:{}".format(*played.address)} if played.address else ()),
         named=played.named,
         looked=places.look(found, played.since_ns, (played.own,)),
         calls=None if played.traced else tracing.read(played.own / "trace", str(played.cwd)),

@@ -116,7 +116,7 @@ def picture(facts: Facts) -> Row:
         count += 1
         size += len(data)
         for marked in facts.marks:
-            how = search.find(data, marked, thorough=own or len(data) <= _SMALL // 16)
+            how = search.find(data, marked, thorough=own)
             how = how or (search.find_in_film(path, marked) if own else None)
             if how is not None:
                 found.append(f"{path}: the picture {marked.mark.name}, {how}")
