@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -40,6 +42,14 @@ def test_this_project_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
         assert outcome.judge_calls
 
 
+def may_leave_the_network() -> bool:
+    command = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"]
+    try:
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
 # What is planted, the row that has to be red, and what its finding has to name.
 PLANTS = (
     ("dump", "marked picture", "cache-"),
@@ -56,6 +66,8 @@ PLANTS = (
 def test_a_planted_violation_is_red(
     what: str, check: str, names: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if what == "telemetry" and not may_leave_the_network():
+        pytest.skip("no network namespace here: the library's reports could reach its maker")
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         monkeypatch.setenv("PLANTED_PORT", str(somebody.getsockname()[1]))
         found = red(audited(what, monkeypatch))

@@ -115,7 +115,9 @@ def picture(facts: Facts) -> Row:
             continue
         count += 1
         size += len(data)
-        for marked in facts.marks:
+        # A dump is a violation whatever is in it, and as large as a process.
+        dump = _is_dump(facts, path)
+        for marked in () if dump else facts.marks:
             how = search.find(data, marked, thorough=own)
             how = how or (search.find_in_film(path, marked) if own else None)
             if how is not None:

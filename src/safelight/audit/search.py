@@ -31,7 +31,7 @@ from safelight.testing.drawings import Rgb
 from safelight.testing.film import read_back
 
 MOST_BYTES: Final = 64 << 20  # of one file; what is longer is searched so far, and said to be
-_LIKE_BYTES: Final = 16 << 20  # searched for rows by likeness
+_LIKE_BYTES: Final = 4 << 20  # searched for rows by likeness
 _PIECE: Final = 40  # bytes of a row: as good as never twice by chance
 _ROW_LIKE: Final = 0.65  # 224 samples of noise stay within 0.4
 _LEAST: Final = 1024
