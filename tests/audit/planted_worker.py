@@ -48,6 +48,9 @@ def plant(what: str) -> None:
     elif what == "telemetry":
         _leave_the_network()
         del os.environ["ORT_DISABLE_TELEMETRY"]
+        # Its reporting makes a call that the sandbox kills a judge for, which alone would end
+        # most streams before anything is seen.
+        vars(system_calls)["JUDGE_CALLS"] = (*system_calls.JUDGE_CALLS, "getrusage")
 
 
 if __name__ == "__main__":
