@@ -43,8 +43,16 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ),
     (
         "safelight.cli",
-        (*PUBLIC, "safelight.cli", "safelight.messages", "safelight.testing"),
+        (
+            *PUBLIC,
+            "safelight.cli",
+            "safelight.messages",
+            "safelight.testing",
+            "safelight.audit",
+        ),
     ),
+    # It watches any guard as a stranger would: nothing of what it audits may be in it.
+    ("safelight.audit", (*PUBLIC, "safelight.audit", "safelight.testing")),
     ("safelight.evaluation", (*PUBLIC, "safelight.evaluation", "safelight.testing")),
     ("safelight.__main__", ("safelight.cli",)),
     # What is left stands at the top: the public API, the session and what they wire with.

@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from safelight.audit.outcome import Outcome
 from safelight.cli.doctor import Findings
 from safelight.cli.event_line import EventLine
 from safelight.policies.policy_file import PolicyFile
@@ -20,6 +21,7 @@ from safelight.report import Report
 
 SPEC: Final = Path(__file__).resolve().parent.parent / "spec"
 MODELS: Final[dict[str, type[BaseModel]]] = {
+    "audit.schema.json": Outcome,
     "doctor.schema.json": Findings,
     "event.schema.json": EventLine,
     "policy.schema.json": PolicyFile,

@@ -30,8 +30,13 @@ class Film:
         SinkError: it cannot be written, on entering or on leaving.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], *, rate: int = 30) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], *, rate: int = 30, lossless: bool = False
+    ) -> None:
         self._path = path
+        self._options: dict[str, object] = (
+            {"preset": "ultrafast", "qp": "0"} if lossless else {"preset": "veryfast", "crf": "20"}
+        )
         self._part = path.with_name(path.name + ".part")
         self._size = size
         self._rate = rate
@@ -45,7 +50,7 @@ class Film:
         self._stream = self._container.add_stream("libx264", rate=self._rate)
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": "20"}
+        self._stream.options = self._options
         return self
 
     def add(self, rgb: Rgb) -> None:

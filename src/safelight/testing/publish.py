@@ -1,7 +1,7 @@
 """A publisher for loopback: sends a film's packets to an RTMP address as they are due.
 
-``python -m safelight.testing.publish FILM ADDRESS`` does it in a process of its own, so that
-what it costs is not counted with the guard.
+``python -m safelight.testing.publish FILM ADDRESS [WAIT_S]`` does it in a process of its own,
+so that what it costs is not counted with the guard.
 """
 
 from __future__ import annotations
@@ -50,4 +50,4 @@ def _connect(address: str, source: InputContainer, wait_s: float) -> OutputConta
 
 
 if __name__ == "__main__":
-    publish(Path(sys.argv[1]), sys.argv[2])
+    publish(Path(sys.argv[1]), sys.argv[2], wait_s=float((*sys.argv, "15")[3]))

@@ -1,0 +1,151 @@
+"""The checks on processes, calls and sockets: each turns what was seen into a row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from safelight.audit.expected import FINDERS, JUDGE_CALLS, NAME_SERVICE
+from safelight.audit.facts import Facts
+from safelight.audit.outcome import Row, row, unchecked
+from safelight.audit.proc import Socket
+from safelight.audit.tracing import Calls
+from safelight.audit.watching import Seen
+
+_STATUS = {"Seccomp": "2", "NoNewPrivs": "1", "CapEff": "0" * 16}
+_NOTHING_LEFT = ("Max open files", "Max file size", "Max core file size")
+
+
+def processes(facts: Facts) -> Row:
+    """What runs: a guard, a template, its judges, and no program of anybody else."""
+    names = Counter(facts.who(p.pid) for p in facts.processes)
+    found = []
+    if not facts.judges:
+        found.append("no judge of its own process was seen")
+    for pid, calls in (facts.calls or {}).items():
+        for program in calls.programs:
+            name = Path(program).name
+            if name not in FINDERS and not name.startswith(("python", "safelight", "strace")):
+                found.append(f"{facts.who(pid)} ran {program}")
+    return row("processes", _listed(names), found)
+
+
+def sandbox(facts: Facts) -> Row:
+    """The seal of each judge, as the kernel shows it."""
+    if not facts.judges:
+        return unchecked("judge sealed", "no judge was seen")
+    found = []
+    for judge in facts.judges:
+        for name, wanted in _STATUS.items():
+            is_so = judge.status.get(name, "?")
+            if is_so != wanted:
+                found.append(f"judge {judge.pid}: {name} is {is_so}, not {wanted}")
+        for name in _NOTHING_LEFT:
+            is_so = judge.limits.get(name, "?")
+            if is_so != "0/0":
+                found.append(f"judge {judge.pid}: {name} is {is_so}, not 0")
+    for template in facts.templates:
+        if template.status.get("Seccomp") != "2":
+            found.append(f"template {template.pid}: no filter of system calls")
+    seen = "Seccomp 2, NoNewPrivs 1, no capabilities; opens 0 files, writes 0, dumps 0"
+    return row("judge sealed", f"{len(facts.judges)} judges; wanted: {seen}", found)
+
+
+def namespaces(facts: Facts) -> Row:
+    """Whether the judge has a network of its own. An extra: its calls deny it one anyway."""
+    if not facts.judges:
+        return unchecked("namespaces", "no judge was seen")
+    apart = [j.namespaces.get("net") for j in facts.judges]
+    home = facts.guard.namespaces.get("net")
+    if None in apart or home is None:
+        return unchecked("namespaces", "only root may see those of a process that hides")
+    if home in apart:
+        return unchecked("namespaces", "the judge shares its guard's network (an extra layer)")
+    others = sorted(set(facts.judges[-1].namespaces) - {"net"})
+    own = [n for n in others if facts.judges[-1].namespaces[n] != facts.guard.namespaces.get(n)]
+    return row("namespaces", f"the judge has its own: net {' '.join(own)}".rstrip())
+
+
+def system_calls(facts: Facts) -> Row:
+    """The calls of sealed judges, by name, against the auditor's list."""
+    if facts.calls is None:
+        return unchecked("system calls", facts.why)
+    if not facts.judges:
+        return unchecked("system calls", "no judge was seen")
+    found = []
+    made: Counter[str] = judge_calls(facts)
+    for judge in facts.judges:
+        calls = facts.calls.get(judge.pid)
+        if calls is None:
+            return unchecked("system calls", "a judge was not traced")
+        if not calls.filters:
+            found.append(f"judge {judge.pid} set no filter of system calls")
+        strange = sorted(set(calls.counts) - JUDGE_CALLS)
+        if strange:
+            found.append(f"judge {judge.pid} called {' '.join(strange)}")
+    count = sum(made.values())
+    return row("system calls", f"judge: {count} calls of {len(made)} kinds: {_listed(made)}", found)
+
+
+def judge_calls(facts: Facts) -> Counter[str]:
+    """Return what sealed judges called, by name."""
+    made: Counter[str] = Counter()
+    for judge in facts.judges:
+        made += (facts.calls or {}).get(judge.pid, Calls(judge.pid)).counts
+    return made
+
+
+def sockets(facts: Facts) -> Row:
+    """The sockets that were open at any look."""
+    blind = [p for p in facts.processes if p.hidden == p.looks and p.looks > 2]
+    if facts.guard in blind:
+        return unchecked("sockets", "who looks may not see the guard's descriptors: be root")
+    found = []
+    for seen in facts.processes:
+        for one in seen.sockets:
+            if not _may_have(facts, seen, one):
+                found.append(f"{facts.who(seen.pid)}: {one}")
+        if seen in facts.judges and seen.unix_at_once > 1:
+            found.append(f"judge {seen.pid} has {seen.unix_at_once} channels, not 1")
+    met = sorted({str(s) for s in facts.guard.sockets if s.kind not in {"unix", "netlink"}})
+    text = f"{facts.watch.looks} looks; guard: {', '.join(met) or 'none'}; judge: its one channel"
+    return row("sockets", text, found)
+
+
+def connections(facts: Facts) -> Row:
+    """Every connect, bind and datagram, however short."""
+    if facts.calls is None:
+        return unchecked("connections", facts.why)
+    found = []
+    tried: Counter[str] = Counter()
+    for pid, calls in facts.calls.items():
+        for address in (*calls.connected, *calls.bound):
+            tried[address] += calls.connected[address] + calls.bound[address]
+            if not _may_reach(facts, pid, address):
+                found.append(f"{facts.who(pid)} → {address}")
+        judging = facts.who(pid) == "judge"
+        if judging and calls.sockets:
+            found.append(f"judge {pid} made a socket ({_listed(calls.sockets)})")
+    return row("connections", f"connect and bind: {_listed(tried) or 'none'}", found)
+
+
+def _may_have(facts: Facts, seen: Seen, one: Socket) -> bool:
+    if one.kind == "unix":
+        return one.local == ""
+    if seen in facts.judges or seen in facts.templates:
+        return False
+    if one.kind == "netlink":
+        return True  # asks this kernel which addresses this machine has
+    return bool(facts.addresses & {one.local, one.peer})
+
+
+def _may_reach(facts: Facts, pid: int, address: str) -> bool:
+    if address.startswith("unix "):
+        return address[5:].strip('"') in NAME_SERVICE and facts.who(pid) != "judge"
+    if facts.who(pid) in {"judge", "template"}:
+        return False
+    return address in facts.addresses or address.startswith("AF_NETLINK")
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

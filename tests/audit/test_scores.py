@@ -1,0 +1,35 @@
+"""A score in text is found; times and counts are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from safelight.audit import scores
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "frame 12 sexual=0.9312",
+        "score: 0.93",
+        "0.931 sexual",
+        "DEBUG nsfw 9.3e-05",
+        '{"at_s": 1.5, "value": 0.25}',
+        "minor 0.412",
+    ],
+)
+def test_a_score_is_found(line: str) -> None:
+    assert list(scores.in_text(f"first\n{line}\n")) == [2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "     2.50 s  Paused: a card leaves in place of the video",
+        "135 pictures in: 75 released, 39 covered, 21 interrupted, 0 dropped",
+        "system leaks: 0 · misses: not measured",
+        '{"at_s": 2.5, "state": "covered", "reason": "sexual_content"}',
+    ],
+)
+def test_times_and_counts_are_none(line: str) -> None:
+    assert list(scores.in_text(line)) == []
