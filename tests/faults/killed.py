@@ -64,6 +64,8 @@ def kill_one(seed: str) -> Outcome:
             told.append(one)
         time.sleep(dice.uniform(0.0, 0.05))
         templates = _children(guard.pid)
+        if guard.poll() is not None or not templates:
+            outcome.broken = f"it ended before it was killed ({guard.poll()})"
         if dice.random() < 0.5:
             _stop(templates)  # what is stopped cannot notice the end by itself
         guard.send_signal(dice.choice(_WAYS))
@@ -77,8 +79,8 @@ def kill_one(seed: str) -> Outcome:
         if leak or truth == Truth.NEVER:
             outcome.leaks.append((number, f"picture {number} left a guard that was killed"))
     count.leaks = len(outcome.leaks)
-    if not templates or not _gone(templates):
-        outcome.broken = "its judge outlived it, or there was none"
+    if not _gone(templates):
+        outcome.broken = "its judge outlived it"
     return outcome
 
 

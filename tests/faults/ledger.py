@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,7 @@ from safelight.types import NS_PER_MS, NS_PER_S, Picture, SafeFrame, Scores, Sou
 CLEAR_BELOW: Final = 0.5
 LATEST_NS: Final = 350 * NS_PER_MS  # a livestream's hold and grace
 BRACKET: Final = 8
+WIDEST: Final = 32  # pictures in a hold at any rate here
 HOLD_NS: Final = 250 * NS_PER_MS
 STILL_NS: Final = NS_PER_S
 CARDS: Final = 1  # a stream has one card a size
@@ -54,6 +56,8 @@ class Ledger:
     recoveries_ns: list[int] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _asked: dict[Token, int] = field(default_factory=dict)
+    _looked_at: set[int] = field(default_factory=set)
+    _open_cases: list[tuple[int, list[tuple[int, int, int]]]] = field(default_factory=list)
     _good: dict[int, int] = field(default_factory=dict)  # number -> when its answer came
     _at_pts: dict[int, int] = field(default_factory=dict)
     _cards: dict[object, Counter[int]] = field(default_factory=dict)
@@ -81,6 +85,7 @@ class Ledger:
             return None
         with self._lock:
             self._asked[token] = mark[0]
+            self._looked_at.add(mark[0])
         return mark[0]
 
     def hears(self, answer: Answer) -> None:
@@ -170,40 +175,60 @@ class Ledger:
             return None
         if shown.truth is not Truth.CLEAR:
             return "nobody said in time that it may leave"
-        if self._may_be_still(number, shown) or self._may_be_bracketed(number, shown):
-            return None
-        return "neither it nor what it may rest on was judged clear in time"
+        spans = [*self._still(number, shown), *self._brackets(number, shown)]
+        if not any(self._is_whole(*span) for span in spans):
+            # Unless what lies between never came in: an overloaded guard drops pictures.
+            self._open_cases.append((number, spans))
+        return None
+
+    def settle(self) -> None:
+        """The stream has ended: decide what hung on whether a picture between was dropped."""
+        with self._lock:
+            for number, spans in self._open_cases:
+                if not any(self._is_whole(*span, but=self._never_in) for span in spans):
+                    why = "neither it nor what it may rest on was judged clear in time"
+                    self.leaks.append((number, f"picture {number}: {why}"))
+            self._open_cases.clear()
+
+    def _never_in(self, number: int) -> bool:
+        """Whether a picture was neither looked at nor left, not even as a card."""
+        return not (number in self.left or number in self.carded or number in self._looked_at)
+
+    def _is_whole(
+        self, left: int, right: int, most: int, but: Callable[[int], bool] = lambda _: False
+    ) -> bool:
+        """Whether nothing marked lies from ``left`` to ``right``, and not more than ``most``."""
+        between = [at for at in range(left + 1, right + 1) if not but(at)]
+        marked = any(self.shown[at].truth is not Truth.CLEAR for at in between if at in self.shown)
+        return len(between) <= most and not marked
 
     def _is_late(self, answered_ns: int, shown: Shown) -> bool:
         return self.live and answered_ns > shown.arrived_ns + LATEST_NS
 
-    def _may_be_still(self, number: int, shown: Shown) -> bool:
+    def _still(self, number: int, shown: Shown) -> Iterator[tuple[int, int, int]]:
+        """Yield from where to where a picture is the same as one judged clear in time."""
         for earlier in range(number - 1, -1, -1):
             before = self.shown.get(earlier)
-            if before is None or before.truth is not Truth.CLEAR or before.look != shown.look:
-                return False
-            if not 0 <= shown.pts_ns - before.pts_ns <= STILL_NS:
-                return False
-            good = self._good.get(earlier)
-            if good is not None and not self._is_late(good, shown):
-                return True
-        return False
+            if before is None or not 0 <= shown.pts_ns - before.pts_ns <= STILL_NS:
+                return
+            if before.truth is Truth.CLEAR and before.look == shown.look:
+                good = self._good.get(earlier)
+                if good is not None and not self._is_late(good, shown):
+                    yield earlier, number, number
 
-    def _may_be_bracketed(self, number: int, shown: Shown) -> bool:
-        return any(
-            self._ends(left, right, number, shown)
-            for left in range(max(0, number - BRACKET), number)
-            for right in range(number + 1, left + BRACKET + 1)
-        )
-
-    def _ends(self, left: int, right: int, number: int, shown: Shown) -> bool:
-        between = [self.shown.get(at) for at in range(left, right + 1)]
-        if any(one is None or one.truth is not Truth.CLEAR for one in between):
-            return False
-        if not 0 <= self.shown[right].pts_ns - self.shown[left].pts_ns <= HOLD_NS:
-            return False
-        goods = (self._good.get(left), self._good.get(right))
-        return all(good is not None and not self._is_late(good, shown) for good in goods)
+    def _brackets(self, number: int, shown: Shown) -> Iterator[tuple[int, int, int]]:
+        """Yield between which pictures, judged clear in time, a picture lies."""
+        goods = [
+            at
+            for at in range(max(0, number - WIDEST), number + WIDEST)
+            if at in self._good
+            and self.shown[at].truth is Truth.CLEAR
+            and not self._is_late(self._good[at], shown)
+        ]
+        for left in (at for at in goods if at < number):
+            for right in (at for at in goods if at > number):
+                if 0 <= self.shown[right].pts_ns - self.shown[left].pts_ns <= HOLD_NS:
+                    yield left, right, BRACKET
 
 
 class LedgerSink:

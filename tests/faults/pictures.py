@@ -16,6 +16,8 @@ from safelight.types import Picture, PictureFormat, Plane
 
 _MARK: Final = struct.Struct("<4sIBI")
 _MAGIC: Final = b"FLT1"
+# Those that fill a frame; one was made to be a part of one.
+_FULL: Final = tuple(name for name in canary.names() if name != canary.MOVING)
 _LOW: Final = np.uint8(128)  # a chroma level that stands for 0; one more for 1
 
 
@@ -81,7 +83,7 @@ class Street:
         if truth is Truth.CLEAR:
             y, u, v = _street(number % 150, size)
         else:
-            y, u, v = _canary(number % len(canary.names()), size)
+            y, u, v = _canary(_FULL[number % len(_FULL)], size)
         return _finish(form, (y, u, v), (number, truth, order))
 
 
@@ -131,7 +133,7 @@ def _street(at: int, size: tuple[int, int]) -> tuple[Plane, Plane, Plane]:
 
 
 @lru_cache(maxsize=16)
-def _canary(which: int, size: tuple[int, int]) -> tuple[Plane, Plane, Plane]:
-    rgb = canary.at_size(canary.load(canary.names()[which]), size)
+def _canary(name: str, size: tuple[int, int]) -> tuple[Plane, Plane, Plane]:
+    rgb = canary.at_size(canary.load(name), size)
     drawn = scenes.picture_from_rgb(rgb)
     return drawn.y, drawn.u, drawn.v

@@ -309,7 +309,7 @@ def _limits(drawn: Plan) -> Iterator[None]:
     hung_s, fork_s = keeper.HUNG_S, template.FORK_S
     if drawn.way != "strict":
         ours = partial(ours, faults_to_interrupt=1 << 20, changes_per_s=30)
-        hung_s, fork_s = (1.5, 5.0) if drawn.real else (0.6, 1.0)
+        hung_s, fork_s = (1.5, 5.0) if drawn.real else (0.6, 2.0)
     with (
         mock.patch.object(opening, "Limits", ours),
         mock.patch.object(keeper, "HUNG_S", hung_s),
@@ -327,6 +327,7 @@ def _sum_up(  # noqa: PLR0917
     ledger: Ledger,
     report: Report | None,
 ) -> None:
+    ledger.settle()
     outcome.leaks = ledger.leaks
     outcome.misses = ledger.misses
     outcome.restarts = judge.restarts

@@ -143,6 +143,7 @@ class Scene:
     def leaves(self, *numbers: int, content: Picture | None = None) -> list[int]:
         for number in numbers:
             self.ledger.arrives(self.released(number, content or self.pictures[number]))
+        self.ledger.settle()
         return [number for number, _ in self.ledger.leaks]
 
     @staticmethod
@@ -180,9 +181,20 @@ def test_a_canary_that_the_network_calls_clear_is_a_miss_and_no_leak() -> None:
 
 
 def test_what_lies_across_a_marked_picture_is_a_leak() -> None:
+    scene = Scene(CLEAR, CLEAR, NEVER, CLEAR).answered(0, 3).asked(2)
+    assert scene.leaves(1, 2) == [2, 1]
+    scene = Scene(*SIX, NEVER, CLEAR, artist=Blocks(9)).answered(0).asked(6)
+    assert scene.leaves(7) == [7]
+
+
+def test_what_lies_across_a_marked_picture_that_never_came_in_may_leave() -> None:
     scene = Scene(CLEAR, CLEAR, NEVER, CLEAR).answered(0, 3)
-    assert scene.leaves(1, 2) == [1, 2]
-    assert Scene(*SIX, NEVER, CLEAR, artist=Blocks(9)).answered(0).leaves(7) == [7]
+    assert scene.leaves(1) == []
+    looked_at = Scene(CLEAR, CLEAR, NEVER, CLEAR).answered(0, 3).asked(2)
+    assert looked_at.leaves(1) == [1]
+    covered = Scene(CLEAR, CLEAR, NEVER, CLEAR).answered(0, 3)
+    covered.ledger.carded.add(2)
+    assert covered.leaves(1) == [1]
 
 
 @pytest.mark.parametrize(
