@@ -59,7 +59,7 @@ ENDS_THE_STREAM: Final = frozenset({Outside.NO_RESTART})
 HANGS: Final = frozenset({Order.HANG, Outside.SIGSTOP})
 
 # A sensitive picture that is honestly judged is no fault.
-ORDERS: Final = tuple(o for o in Order if o not in (Order.CLEAR, Order.SEXUAL))
+ORDERS: Final = tuple(o for o in Order if o not in (Order.CLEAR, Order.BUSY, Order.SEXUAL))
 COMMON: Final[tuple[What, ...]] = (
     *ORDERS,
     *(o for o in Outside if o not in ENDS_THE_STREAM),
