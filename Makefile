@@ -22,7 +22,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export PYTHON
 
-.PHONY: help demo test check e2e bench faults fuzz lint lock setup setup-dev setup-peers
+.PHONY: help demo test check long e2e bench faults fuzz lint lock setup setup-dev setup-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,14 +30,17 @@ help: ## list the targets
 demo: setup ## guard a drawn scene with a canary in it; writes safelight-demo/
 	@$(BIN)/safelight demo
 
-test: setup-dev setup-peers lint ## everything CI runs: lint, types, all tests
-	@$(PYTEST)
+test: setup-dev setup-peers lint ## everything CI runs: lint, types, all tests but the long ones
+	@$(PYTEST) -m "not long"
+
+long: setup-dev setup-peers ## what needs minutes and a quiet machine: the audit's planted violations, the fuzzer's
+	@$(BIN)/pytest -m long
 
 check: setup-dev lint ## the quick part: lint, types, fast tests
-	@$(PYTEST) -m "not slow and not e2e"
+	@$(PYTEST) -m "not slow and not e2e and not long"
 
 e2e: setup-dev setup-peers ## the tests that start other programs on loopback
-	@$(PYTEST) -m e2e
+	@$(PYTEST) -m "e2e and not long"
 
 bench: setup ## measure speed on this machine
 	@$(BIN)/safelight bench

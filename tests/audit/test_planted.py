@@ -14,7 +14,8 @@ from tests.source import ROOT
 from safelight.audit import auditing
 from safelight.audit.outcome import Outcome
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+# Each starts a guard and watches it for a quarter of a minute: `make long`.
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.long]
 
 
 TRACED = frozenset({"nothing", "connection", "socket", "telemetry"})

@@ -55,8 +55,10 @@ def test_a_check_that_is_cut_short_says_no_yes(after_s: float, tmp_path: Path) -
 def test_a_guard_that_is_asked_again_and_again_still_finishes(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    with started("guard", LIVE, "out.mp4", "--report", "report.json", cwd=tmp_path) as guard:
-        until(lambda: any(tmp_path.glob("out.mp4*.part")))
+    events = tmp_path / "events"
+    outputs = ("--report", "report.json", "--events", str(events))
+    with started("guard", LIVE, "out.mp4", *outputs, cwd=tmp_path) as guard:
+        until(lambda: events.exists() and "live" in events.read_text())
         while guard.poll() is None:
             guard.send_signal(number)
             time.sleep(0.005)

@@ -40,7 +40,7 @@ def seeds() -> tuple[bytes, ...]:
             "muted_s": 0.25,
             "added_latency_ms": {"p50": 251.0, "p99": 290.5, "max": 301.25},
             "cpu_s": {"total": 3.5, "judge": 2.0},
-            "policy": {"name": "protect", "adults_affirmed": False},
+            "policy": {"name": "protect", "adults_affirmed": False, "sha256": "0" * 64},
             "bundle": {"id": "b", "version": 1, "sha256": "0" * 64, "purpose": "test", "test": 1},
             "direction": "outgoing",
             "dropped_streams": [{"kind": "audio", "what": "aac", "count": 1}],

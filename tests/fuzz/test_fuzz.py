@@ -53,6 +53,7 @@ def test_an_empty_input_can_be_mutated() -> None:
     assert len(made) > 5
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["crash", "segfault", "memory", "release"])
 def test_what_is_planted_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +64,7 @@ def test_what_is_planted_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) ->
         assert f"input: {kind.encode().hex()}" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", planted_target.KINDS)
 def test_what_is_planted_is_counted(
@@ -79,6 +81,7 @@ def test_what_is_planted_is_counted(
     assert kept.read_bytes().startswith(kind.encode())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_sound_target_comes_out_clean(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris is there for Linux and Python before 3.14")
