@@ -319,10 +319,10 @@ class ProcessJudge:
 
     def _end(self) -> None:
         self._drop_template()
-        with self._lock:
-            self._ended.set()
         self._wake.close()
         self._sleep.close()
+        with self._lock:
+            self._ended.set()
 
 
 def _wait_for(sockets: list[socket.socket]) -> list[socket.socket]:
