@@ -21,7 +21,7 @@ SHARES: Final[tuple[tuple[Way, float, int], ...]] = (  # way, share, faults a st
     ("live", 0.42, 30),
     ("strict", 0.03, 10),
 )
-REAL_SHARES: Final[tuple[tuple[Way, float, int], ...]] = (("file", 0.6, 25), ("live", 0.4, 20))
+REAL_SHARES: Final[tuple[tuple[Way, float, int], ...]] = (("file", 0.6, 12), ("live", 0.4, 12))
 KILLED_PERMILLE: Final = 5  # of the faults: guards that are killed themselves
 
 

@@ -109,8 +109,11 @@ def _children(guard: int) -> set[int]:
 
 def _stop(sessions: set[int]) -> None:
     for pid in _of(sessions):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            # One that has not yet named itself is loading, has been handed nothing, and has
+            # not yet asked the kernel to end it: stopped by us it would stay so for ever.
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "safelight-judge":
+                os.kill(pid, signal.SIGSTOP)
 
 
 def _of(sessions: set[int]) -> list[int]:

@@ -57,8 +57,8 @@ def main(load: Load | None = None) -> NoReturn:
     """
     # The guard decides when a judge ends: a Ctrl-C meant for it must not reach the judge first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sandbox.name_process()
     sandbox.die_with_parent(int(sys.argv[2]))
+    sandbox.name_process()
     control = socket.socket(fileno=int(sys.argv[1]))
     try:
         bundle, detectors, layers = _get_ready(control, load or _load)
