@@ -44,6 +44,7 @@ from safelight.types import (
     FaultKind,
     Frame,
     Gap,
+    Interrupt,
     Picture,
     PictureArrived,
     PictureFormat,
@@ -214,6 +215,7 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
     )
     events = st.sampled_from(
         ["discontinuity", "bundle", "resume", "start", "judge", "judge", "end", "source", "sink"]
+        + ["interrupt", "other"]
     )
     batch = st.tuples(
         st.text(alphabet="AABBCD", min_size=1, max_size=10),
@@ -265,6 +267,8 @@ def carry_out(talk: Dialogue, kind: str, args: tuple[object, ...]) -> None:
                 "discontinuity": Discontinuity(now, Gap.SUSPEND),
                 "bundle": BundleChanged(now),
                 "resume": Resume(now),
+                "interrupt": Interrupt(now, 0, 0),
+                "other": Interrupt(now, 2, now + 400 * NS_PER_MS),
                 "start": StreamStarted(now),
                 "judge": Fault(now, FaultKind.JUDGE),
                 "end": SourceEnded(now),

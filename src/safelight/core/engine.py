@@ -37,6 +37,7 @@ from safelight.types import (
     FaultKind,
     FaultNoted,
     Frame,
+    Interrupt,
     Outcome,
     Picture,
     PictureArrived,
@@ -160,6 +161,9 @@ class Engine:
                 self._fault(event.kind)
             case Resume():
                 self._resume()
+            case Interrupt(level=level, until_ns=until_ns):
+                self._stream.heed(level, until_ns)
+                self._interrupted(Reason.OTHER_DIRECTION)
             case SourceEnded():
                 self._end(Outcome.ENDED)
             case Tick():
