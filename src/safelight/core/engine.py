@@ -133,7 +133,7 @@ class Engine:
 
     # --- events ---------------------------------------------------------------------------
 
-    def handle(self, event: Event) -> list[Command]:
+    def handle(self, event: Event) -> list[Command]:  # noqa: PLR0912  (one branch an event)
         """Take in one event and return what is to be done, in order."""
         if self._stopped:
             return []
