@@ -214,7 +214,19 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
         st.sampled_from([1024, 960, 0, 1, 48000]),
     )
     events = st.sampled_from(
-        "discontinuity bundle resume start judge judge end source sink interrupt other".split()
+        [
+            "discontinuity",
+            "bundle",
+            "resume",
+            "start",
+            "judge",
+            "judge",
+            "end",
+            "source",
+            "sink",
+            "interrupt",
+            "other",
+        ]
     )
     batch = st.tuples(
         st.text(alphabet="AABBCD", min_size=1, max_size=10),
