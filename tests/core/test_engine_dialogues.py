@@ -214,20 +214,9 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
         st.sampled_from([1024, 960, 0, 1, 48000]),
     )
     events = st.sampled_from(
-        [
-            "discontinuity",
-            "bundle",
-            "resume",
-            "start",
-            "judge",
-            "judge",
-            "end",
-            "source",
-            "sink",
-            "interrupt",
-            "other",
-        ]
+        ["discontinuity", "bundle", "resume", "start", "judge", "judge", "end", "source", "sink"]
     )
+    calls = st.sampled_from(["interrupt", "other"])
     batch = st.tuples(
         st.text(alphabet="AABBCD", min_size=1, max_size=10),
         st.sampled_from([0, 0, 0, 50, 130, 180, 230, 300]),
@@ -245,6 +234,7 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
         st.tuples(st.just("sound"), sound),
         st.tuples(st.just("honest"), st.tuples(st.integers(1, 14), st.sampled_from("AAAAS"))),
         st.tuples(st.just("event"), st.tuples(events)),
+        st.tuples(st.just("event"), st.tuples(calls)),
         st.tuples(st.just("batch"), batch),
         st.tuples(st.just("batch"), batch),
     ]

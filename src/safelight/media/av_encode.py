@@ -88,7 +88,7 @@ class Encoder:
 
     def picture(self, picture: Picture, at: Fraction, put: Put) -> None:
         """Encode a picture shown at stream time ``at``, in seconds."""
-        frame = _video_frame(fit(picture, self._form), self._form)
+        frame = video_frame(fit(picture, self._form), self._form)
         pts = round(self._timeline.of_picture(at) / self._time_base)
         # Two pictures closer than the time base can tell still follow each other.
         if self._last_pts is not None:
@@ -182,8 +182,14 @@ def _add_audio(container: OutputContainer, rate: int, channels: int) -> AudioStr
     return stream
 
 
-def _video_frame(planes: tuple[Plane, Plane, Plane], form: PictureFormat) -> av.VideoFrame:
-    frame = av.VideoFrame(form.width, form.height, "yuv420p")
+def video_frame(
+    planes: tuple[Plane, Plane, Plane], form: PictureFormat, stored_as: str = "yuv420p"
+) -> av.VideoFrame:
+    """Return a new libav frame that holds these planes and nothing else.
+
+    ``stored_as``: "yuv420p", or "yuvj420p" where whoever takes it reads the range from that.
+    """
+    frame = av.VideoFrame(form.width, form.height, stored_as)
     for made, plane in zip(frame.planes, planes, strict=True):
         # The binding's stubs do not say that a plane is a buffer.
         memory = memoryview(cast(Any, made))
