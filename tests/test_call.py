@@ -76,6 +76,15 @@ class Room:
     def bright(self) -> int:
         return sum(seen.luma > SEEN for seen in self.seen.pictures)
 
+    async def __aenter__(self) -> Room:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Whatever a test found: nothing of it may go on, or wait for ever."""
+        self.call.close()
+        await self.here.close()
+        await self.there.close()
+
     async def end(self) -> None:
         self.call.close()
         await self.here.close()
@@ -90,29 +99,29 @@ def talk(story: Callable[[], Awaitable[None]]) -> None:
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
 def test_what_is_covered_never_arrives_and_the_rest_comes_back(codec: str, tmp_path: Path) -> None:
     async def story() -> None:
-        room = Room(tmp_path)
-        await room.begin(codec)
-        await asyncio.sleep(0.5)
-        room.level = BRIGHT
-        began_s = time.monotonic()
-        await asyncio.sleep(0.4)
-        room.level = BENIGN
-        await until(lambda: room.call.state is State.LIVE)
-        back_s = time.monotonic()
-        await until(lambda: room.benign_since(back_s))
-        await room.end()
-        assert room.bright() == 0
-        cards = [s for s in room.seen.pictures if s.at_s > began_s and s.luma < CARD]
-        assert cards
-        # Sound: silent while cards came, there before and after. Opus fades within a frame.
-        first, last = cards[0].at_s, cards[-1].at_s
-        inside = [loud for at, loud in room.seen.loud if first + 0.1 < at < last - 0.1]
-        assert inside
-        assert max(inside) < 50
-        assert max(loud for at, loud in room.seen.loud if at < began_s) > 1000
-        report = room.call.reports["outgoing", "camera"]
-        assert report.frames.unjudged_released == 0
-        assert report.frames.covered > 0
+        async with Room(tmp_path) as room:
+            await room.begin(codec)
+            await asyncio.sleep(0.5)
+            room.level = BRIGHT
+            began_s = time.monotonic()
+            await asyncio.sleep(0.4)
+            room.level = BENIGN
+            await until(lambda: room.call.state is State.LIVE)
+            back_s = time.monotonic()
+            await until(lambda: room.benign_since(back_s))
+            await room.end()
+            assert room.bright() == 0
+            cards = [s for s in room.seen.pictures if s.at_s > began_s and s.luma < CARD]
+            assert cards
+            # Sound: silent while cards came, there before and after. Opus fades within a frame.
+            first, last = cards[0].at_s, cards[-1].at_s
+            inside = [loud for at, loud in room.seen.loud if first + 0.1 < at < last - 0.1]
+            assert inside
+            assert max(inside) < 50
+            assert max(loud for at, loud in room.seen.loud if at < began_s) > 1000
+            report = room.call.reports["outgoing", "camera"]
+            assert report.frames.unjudged_released == 0
+            assert report.frames.covered > 0
 
     talk(story)
 
@@ -141,85 +150,90 @@ def test_an_interruption_stops_both_directions_and_a_resume_starts_both(tmp_path
 
     async def story() -> None:
         nonlocal broken
-        room = Room(tmp_path, plan)
-        here = both_ways(room)
-        text: list[str] = []
-        channel = room.here.createDataChannel("chat")
-        room.there.on("datachannel", lambda c: c.on("message", text.append))
-        await room.begin()
-        await until(lambda: any(CARD < seen.luma < SEEN for seen in here.pictures))
-        await until(lambda: len(room.judges) == 2)
-        events: list[Any] = []
-        listening = asyncio.ensure_future(asyncio.to_thread(events.extend, room.call.events()))
-        # One direction breaks three times; the other one's judge is well.
-        room.judges[1]._plan = honest
-        broken = True
-        await until(lambda: room.call.state is State.INTERRUPTED)
-        broken = False
-        stopped_s = time.monotonic()
-        await asyncio.sleep(1.0)
-        for watcher in (room.seen, here):
-            after = watcher.between(stopped_s + 0.5, 1e12)
-            assert len(after) > 3, "the connection stays, and shows cards"
-            assert max(after) < CARD
-        silent = [loud for at, loud in room.seen.loud if at > stopped_s + 0.5]
-        assert silent
-        assert max(silent) < 50
-        channel.send("still here")
-        await until(lambda: text == ["still here"])
-        room.call.resume()
-        back_s = time.monotonic()
-        await until(lambda: room.benign_since(back_s))
-        await until(lambda: any(CARD < luma < SEEN for luma in here.between(back_s, 1e12)))
-        await room.end()
-        await listening
-        told = safelight.Reason.OTHER_DIRECTION
-        assert [reason for _, reason in states(events, "incoming")].count(told) == 1
-        assert told not in [reason for _, reason in states(events, "outgoing")]
-        assert room.bright() == 0
+        async with Room(tmp_path, plan) as room:
+            here = both_ways(room)
+            text: list[str] = []
+            channel = room.here.createDataChannel("chat")
+            room.there.on("datachannel", lambda c: c.on("message", text.append))
+            await room.begin()
+            await until(lambda: any(CARD < seen.luma < SEEN for seen in here.pictures))
+            await until(lambda: len(room.judges) == 2)
+            events: list[Any] = []
+            listening = asyncio.ensure_future(asyncio.to_thread(events.extend, room.call.events()))
+            # One direction breaks three times; the other one's judge is well.
+            room.judges[1]._plan = honest
+            broken = True
+            await until(lambda: room.call.state is State.INTERRUPTED)
+            broken = False
+            stopped_s = time.monotonic()
+            await asyncio.sleep(1.0)
+            for watcher in (room.seen, here):
+                after = watcher.between(stopped_s + 0.5, 1e12)
+                assert len(after) > 3, "the connection stays, and shows cards"
+                assert max(after) < CARD
+            silent = [loud for at, loud in room.seen.loud if at > stopped_s + 0.5]
+            assert silent
+            assert max(silent) < 50
+            channel.send("still here")
+            await until(lambda: text == ["still here"])
+            room.call.resume()
+            back_s = time.monotonic()
+            await until(lambda: room.benign_since(back_s))
+            await until(lambda: any(CARD < luma < SEEN for luma in here.between(back_s, 1e12)))
+            await room.end()
+            await listening
+            told = safelight.Reason.OTHER_DIRECTION
+            assert [reason for _, reason in states(events, "incoming")].count(told) == 1
+            assert told not in [reason for _, reason in states(events, "outgoing")]
+            assert room.bright() == 0
 
     talk(story)
 
 
 def test_content_interrupts_both_and_one_cool_down_holds_for_both(tmp_path: Path) -> None:
     async def story() -> None:
-        room = Room(tmp_path)
-        here = both_ways(room)
-        await room.begin()
-        await until(lambda: any(CARD < seen.luma < SEEN for seen in here.pictures))
-        room.level = BRIGHT
-        await until(lambda: room.call.state is State.INTERRUPTED)
-        stopped_s = time.monotonic()
-        assert safelight.cool_down(tmp_path)[0] == 1
-        room.level = BENIGN
-        room.call.resume()
-        await asyncio.sleep(1.5)
-        assert room.call.state is State.INTERRUPTED
-        assert max(here.between(stopped_s + 0.5, 1e12)) < CARD
-        assert max(room.seen.between(stopped_s + 0.5, 1e12)) < CARD
-        assert safelight.cool_down(tmp_path)[0] == 1, "one interruption, one cool-down"
-        await room.end()
-        assert room.bright() == 0
-        assert {d for d, _ in room.call.reports} == {"outgoing", "incoming"}
+        async with Room(tmp_path) as room:
+            here = both_ways(room)
+            await room.begin()
+            await until(lambda: any(CARD < seen.luma < SEEN for seen in here.pictures))
+            room.level = BRIGHT
+            await until(lambda: room.call.state is State.INTERRUPTED)
+            stopped_s = time.monotonic()
+            assert safelight.cool_down(tmp_path)[0] == 1
+            room.level = BENIGN
+            room.call.resume()
+            await asyncio.sleep(1.5)
+            assert room.call.state is State.INTERRUPTED
+            assert max(here.between(stopped_s + 0.5, 1e12)) < CARD
+            assert max(room.seen.between(stopped_s + 0.5, 1e12)) < CARD
+            assert safelight.cool_down(tmp_path)[0] == 1, "one interruption, one cool-down"
+            await room.end()
+            assert room.bright() == 0
+            assert {d for d, _ in room.call.reports} == {"outgoing", "incoming"}
 
     talk(story)
 
 
 def test_a_stream_that_joins_an_interrupted_call_begins_interrupted(tmp_path: Path) -> None:
     """Not only by way of the file of cool-downs: a fault leaves none."""
+    broken = True
+
+    def plan(n: int, token: Token, picture: Picture) -> Reply:
+        return Breaks() if broken else honest(n, token, picture)
 
     async def story() -> None:
-        room = Room(tmp_path, lambda *_: Breaks())
-        await connect(room.here, room.there)
-        await until(lambda: room.call.state is State.INTERRUPTED)
-        assert safelight.cool_down(tmp_path)[0] == 0
-        screen = room.call.guarded(Camera(lambda at: shown(BENIGN, at)), stream="screen")
-        room.judges[0]._plan = honest
-        watcher = Watcher()
-        watcher.watch(screen)
-        await until(lambda: len(watcher.pictures) > 20)
-        assert max(seen.luma for seen in watcher.pictures) < CARD
-        await room.end()
+        nonlocal broken
+        async with Room(tmp_path, plan) as room:
+            await connect(room.here, room.there)
+            await until(lambda: room.call.state is State.INTERRUPTED)
+            assert safelight.cool_down(tmp_path)[0] == 0
+            broken = False
+            screen = room.call.guarded(Camera(lambda at: shown(BENIGN, at)), stream="screen")
+            watcher = Watcher()
+            watcher.watch(screen)
+            await until(lambda: len(watcher.pictures) > 20)
+            assert max(seen.luma for seen in watcher.pictures) < CARD
+            await room.end()
 
     talk(story)
 
@@ -238,43 +252,43 @@ def test_a_judge_that_fails_covers_and_the_call_goes_on(reply: Reply, tmp_path: 
 
     async def story() -> None:
         nonlocal failing
-        room = Room(tmp_path, plan)
-        await room.begin()
-        failing = True
-        failed_s = time.monotonic()
-        await until(
-            lambda: (
-                any(luma < CARD for luma in room.seen.between(failed_s, 1e12))
-                or room.call.state is not State.LIVE
+        async with Room(tmp_path, plan) as room:
+            await room.begin()
+            failing = True
+            failed_s = time.monotonic()
+            await until(
+                lambda: (
+                    any(luma < CARD for luma in room.seen.between(failed_s, 1e12))
+                    or room.call.state is not State.LIVE
+                )
             )
-        )
-        failing = False
-        await asyncio.sleep(0.3)
-        back_s = time.monotonic()
-        await until(lambda: room.benign_since(back_s))
-        assert room.there.connectionState == "connected"
-        await room.end()
-        report = room.call.reports["outgoing", "camera"]
-        assert report.frames.unjudged_released == 0
+            failing = False
+            await asyncio.sleep(0.3)
+            back_s = time.monotonic()
+            await until(lambda: room.benign_since(back_s))
+            assert room.there.connectionState == "connected"
+            await room.end()
+            report = room.call.reports["outgoing", "camera"]
+            assert report.frames.unjudged_released == 0
 
     talk(story)
 
 
 def test_when_the_guard_stops_recv_raises_and_nothing_more_arrives(tmp_path: Path) -> None:
     async def story() -> None:
-        room = Room(tmp_path)
-        await room.begin()
-        room.call.close()
-        assert await asyncio.to_thread(room.call.wait, 20)
-        with pytest.raises(MediaStreamError):
-            await room.out.recv()
-        with pytest.raises(MediaStreamError):
-            await room.sound.recv()
-        await asyncio.sleep(0.3)
-        came = len(room.seen.pictures), len(room.seen.loud)
-        await asyncio.sleep(0.7)
-        assert (len(room.seen.pictures), len(room.seen.loud)) == came
-        await room.end()
+        async with Room(tmp_path) as room:
+            await room.begin()
+            room.call.close()
+            assert await asyncio.to_thread(room.call.wait, 20)
+            with pytest.raises(MediaStreamError):
+                await room.out.recv()
+            with pytest.raises(MediaStreamError):
+                await room.sound.recv()
+            await asyncio.sleep(0.3)
+            came = len(room.seen.pictures), len(room.seen.loud)
+            await asyncio.sleep(0.7)
+            assert (len(room.seen.pictures), len(room.seen.loud)) == came
+            await room.end()
 
     talk(story)
 

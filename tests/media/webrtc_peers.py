@@ -99,7 +99,7 @@ class Watcher:
                 if isinstance(frame, av.VideoFrame):
                     luma = float(frame.to_ndarray(format="gray").mean())
                     self.pictures.append(Seen(at_s, luma, frame if self.keep else None))
-                else:
+                elif isinstance(frame, av.AudioFrame):
                     samples = frame.to_ndarray().astype(np.float64)
                     self.loud.append((at_s, float(np.sqrt((samples**2).mean()))))
         except MediaStreamError:
