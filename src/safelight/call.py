@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
@@ -202,12 +203,27 @@ class Call:
             leg.done.wait()
         self._events.put(None)
 
+    @property
+    def error(self) -> SafelightError | None:
+        """What ended a stream of it, if anything broke."""
+        with self._lock:
+            legs = list(self._legs.values())
+        return next((leg.error for leg in legs if leg.error is not None), None)
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until every stream has ended; False on a timeout.
 
         Raises:
-            SafelightError: what broke first.
+            SafelightError: what broke.
         """
+        if not self.ended(timeout_s):
+            return False
+        if self.error is not None:
+            raise self.error
+        return True
+
+    def ended(self, timeout_s: float | None = None) -> bool:
+        """Wait until every stream has ended, as it should or not; False on a timeout."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         with self._lock:
             legs = list(self._legs.values())
@@ -215,9 +231,6 @@ class Call:
             left = None if until is None else max(0.0, until - time.monotonic())
             if not leg.done.wait(left):
                 return False
-        for leg in legs:
-            if leg.error is not None:
-                raise leg.error
         return True
 
     def __enter__(self) -> Call:
@@ -281,3 +294,41 @@ def _direction(direction: str) -> Direction:
         raise UsageError(
             f"there is no direction {direction!r}", "use outgoing or incoming"
         ) from None
+
+
+def serve_call(
+    call: Call,
+    *,
+    ready: Callable[[str], None],
+    stopping: Callable[[], bool],
+    told: Callable[[CallEvent], None],
+    direction: str = "outgoing",
+    to: str | None = None,
+    token: str | None = None,
+    bind: str | None = None,
+    port: int = 0,
+) -> None:
+    """Offer a local page, and WHIP and WHEP, for one call, until ``stopping`` says so.
+
+    Args:
+        call: what guards it; it is closed at the end.
+        ready: told the page's address once it can be reached; it holds a secret.
+        stopping: asked five times a second.
+        told: hears every event, on a thread of its own.
+        direction: whose camera comes in.
+        to: the WHIP address of a service to publish to.
+        token: that service's bearer token.
+        bind: where to listen in place of 127.0.0.1.
+        port: which port; any that is free when 0.
+
+    Raises:
+        UsageError: it cannot listen there, or ``to`` is nothing to publish at.
+        SafelightError: the guard or the service broke.
+    """
+    # Loaded here: it needs libraries that not everybody has.
+    from safelight.call_server import CallServer  # noqa: PLC0415
+
+    server = CallServer(
+        call, direction=direction, to=to, token=token, bind=bind, port=port, told=told
+    )
+    asyncio.run(server.run(lambda: ready(server.address), stopping))

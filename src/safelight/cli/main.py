@@ -18,7 +18,19 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 import safelight
-from safelight.cli import audit, bench, bundle, demo, doctor, entry, guard, policy, screen, testcard
+from safelight.cli import (
+    audit,
+    bench,
+    bundle,
+    call,
+    demo,
+    doctor,
+    entry,
+    guard,
+    policy,
+    screen,
+    testcard,
+)
 from safelight.cli.plain_help import PlainCommand
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
@@ -41,6 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("guard", cls=PlainCommand)(guard.guard)
+app.command("call", cls=PlainCommand)(call.call)
 app.command("demo", cls=PlainCommand)(demo.demo)
 app.command("testcard", cls=PlainCommand)(testcard.write_card)
 app.command("doctor", cls=PlainCommand)(doctor.doctor)
