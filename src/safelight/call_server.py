@@ -213,7 +213,8 @@ class CallServer:
 
     async def _publish(self, request: web.Request) -> web.Response:
         if self._publisher is not None:
-            raise web.HTTPConflict(text="somebody publishes already\n")
+            # A publisher that broke off and is back must not wait until it is missed.
+            await self._publisher.close()
         self._count += 1
         name = f"camera-{self._count}"
         fan = webrtc_peer.Fan()
