@@ -29,9 +29,9 @@ from safelight.testing.scenes import scene
 SIZE: Final = (320, 180)
 RATE: Final = 10
 CANARY: Final = "cup"
-BENIGN_S: Final = 3.5
+BENIGN_S: Final = 2.0
 CANARY_S: Final = 0.6
-AFTER_S: Final = 4.0
+AFTER_S: Final = 2.9
 ROUND_S: Final = BENIGN_S + CANARY_S + AFTER_S
 LIKE: Final = 0.9  # correlation from which on a picture counts as the canary
 
@@ -52,7 +52,7 @@ def _small(grey: np.ndarray) -> np.ndarray:
     flat = grey.astype(np.float64)
     flat = flat - flat.mean()
     length = float(np.sqrt((flat**2).sum()))
-    return flat / (length or 1.0)
+    return np.asarray(flat / (length or 1.0))
 
 
 class Knower:
