@@ -78,7 +78,8 @@ def transform(monkeypatch: pytest.MonkeyPatch) -> Transform:
 
 
 def camera() -> Camera:
-    return Camera(lambda at: scene(at, (192, 144)))
+    """What stands still is judged now and then only."""
+    return Camera(lambda _: scene(1.0, (192, 144)), rate=12)
 
 
 async def sent_encrypted(track: MediaStreamTrack) -> Watcher:
@@ -113,15 +114,31 @@ def test_the_receiver_decrypts_the_same_way(
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_no_key_is_in_the_guards_process(transform: Transform, tmp_path: Path) -> None:
+def test_no_key_is_in_the_guards_process_and_killing_it_stops_all(
+    transform: Transform, tmp_path: Path
+) -> None:
     """The program guards what goes into the call, the call's own process encrypts it."""
 
     async def story() -> None:
         with browser_call.serving(tmp_path) as (address, process):
-            async with published(address, camera()), watched(address) as track:
+            async with (
+                published(address, camera()),
+                watched(address) as track,
+                watched(address) as another,
+            ):
                 await sent_encrypted(track)
                 assert holds("self", transform.base_key), "the search finds what is there"
                 assert not holds(str(process.pid), transform.base_key)
+                # The guard is killed: nothing more comes out of it.
+                seen = Watcher()
+                seen.watch(another)
+                await until(lambda: len(seen.pictures) > 3)
+                process.kill()
+                process.wait()
+                await asyncio.sleep(0.3)
+                came = len(seen.pictures)
+                await asyncio.sleep(0.7)
+                assert len(seen.pictures) == came
 
     asyncio.run(asyncio.wait_for(story(), 120))
     assert transform.refused == 0
