@@ -147,12 +147,12 @@ def test_flags_that_documents_name_exist() -> None:
     command = Path(sys.executable).parent / "safelight"
     plain = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
     told = ""
-    for name in ("guard", "demo", "testcard", "doctor"):
+    for name in ("guard", "call", "demo", "testcard", "doctor"):
         told += subprocess.run(
             [command, name, "--help"], capture_output=True, text=True, env=plain, check=True
         ).stdout
     offered = set(re.findall(r"--[a-z][a-z-]+", told))
-    for path in (README, DOCS / "embed.md", DOCS / "policies.md", DOCS / "media.md"):
+    for path in (README, *(DOCS / f"{n}.md" for n in ("embed", "policies", "media", "webrtc"))):
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text(path)))
         assert named - offered == set(), path
 
