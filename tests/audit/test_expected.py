@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.source import ROOT
 
 from safelight.audit import expected, facts, tracing
-from safelight.audit.outcome import counted, row, unchecked
+from safelight.audit.outcome import counted, row, row_but, unchecked
 from safelight.judge.system_calls import JUDGE_CALLS
 
 
@@ -45,6 +45,37 @@ def test_a_trace_is_read_thread_by_thread_for_its_process(tmp_path: Path) -> Non
     assert found[10].programs == ["/usr/bin/python3"]
     assert dict(found[12].counts) == {"read": 1}
     assert (found[12].filters, found[12].dumped) == (1, True)
+
+
+HIDDEN = """\
+20 openat(AT_FDCWD</w>, 0x7ffd1, O_WRONLY|O_CREAT, 0666) = 5
+20 openat(AT_FDCWD</w>, 0x7ffd1, O_RDONLY) = 5
+20 rename(0x7ffd1, 0x7ffd2) = 0
+20 connect(4<socket:[5]>, 0x7ffd3, 16) = 0
+20 bind(4, 0x7ffd3, 16) = 0
+20 sendto(4, 0x7ffd4, 12, 0, 0x7ffd3, 16) = 12
+20 sendto(4, 0x7ffd4, 12, 0, NULL, 0) = 12
+20 sendmsg(4, 0x7ffd5, 0) = 3
+20 execve(0x7ffd6, 0x7ffd7, 0x7ffd8) = 0
+"""
+
+
+def test_a_call_that_leads_where_we_cannot_see_is_counted_and_not_clean(tmp_path: Path) -> None:
+    log = tmp_path / "trace"
+    log.write_text(HIDDEN)
+    found = tracing.read(log, "/w")[20]
+    assert +found.unread == {
+        "openat": 1,
+        "rename": 1,
+        "connect": 1,
+        "bind": 1,
+        "sendto": 1,
+        "sendmsg": 1,
+        "execve": 1,
+    }
+    assert row_but("a", "x", [], found.unread).verdict == "not checked"
+    assert row_but("a", "x", ["bad"], found.unread).verdict == "red"
+    assert row_but("a", "x", [], {"openat": 0}).verdict == "clean"
 
 
 def test_what_was_not_checked_is_not_clean() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safelight.audit.expected import FINDERS, JUDGE_CALLS, NAME_SERVICE
 from safelight.audit.facts import Facts
-from safelight.audit.outcome import Row, row, unchecked
+from safelight.audit.outcome import Row, row, row_but, unchecked
 from safelight.audit.proc import Socket
 from safelight.audit.tracing import Calls
 from safelight.audit.watching import Seen
@@ -27,7 +27,7 @@ def processes(facts: Facts) -> Row:
             name = Path(program).name
             if name not in FINDERS and not name.startswith(("python", "safelight", "strace")):
                 found.append(f"{facts.who(pid)} ran {program}")
-    return row("processes", _listed(names), found)
+    return row_but("processes", _listed(names), found, facts.unread(("execve", "execveat")))
 
 
 def sandbox(facts: Facts) -> Row:
@@ -97,8 +97,8 @@ def judge_calls(facts: Facts) -> Counter[str]:
 
 def sockets(facts: Facts) -> Row:
     """The sockets that were open at any look."""
-    blind = [p for p in facts.processes if p.hidden == p.looks and p.looks > 2]
-    if facts.guard in blind:
+    # It hides a moment after it has begun: what was seen until then is not what it does.
+    if facts.guard.hidden * 2 > facts.guard.looks:
         return unchecked("sockets", "who looks may not see the guard's descriptors: be root")
     found = []
     for seen in facts.processes:
@@ -126,7 +126,9 @@ def connections(facts: Facts) -> Row:
         judging = facts.who(pid) == "judge"
         if judging and calls.sockets:
             found.append(f"judge {pid} made a socket ({_listed(calls.sockets)})")
-    return row("connections", f"connect and bind: {_listed(tried) or 'none'}", found)
+    text = f"connect and bind: {_listed(tried) or 'none'}"
+    reaching = ("connect", "bind", "sendto", "sendmsg", "sendmmsg")
+    return row_but("connections", text, found, facts.unread(reaching))
 
 
 def _may_have(facts: Facts, seen: Seen, one: Socket) -> bool:

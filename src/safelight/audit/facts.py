@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,11 @@ class Facts:
 
     def _ran(self, pid: int) -> bool:
         return bool(self.calls and pid in self.calls and self.calls[pid].programs)
+
+    def unread(self, names: Iterable[str]) -> dict[str, int]:
+        """Return how many of these calls led to where who looks may not see."""
+        every = (self.calls or {}).values()
+        return {name: sum(calls.unread[name] for calls in every) for name in names}
 
     def is_named(self, path: Path) -> bool:
         """Whether the user named this file, its folder, or it is one of these half written."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from safelight.audit import mark, proc, scores, search
+from safelight.audit import mark, proc, scores, search, tracing
 from safelight.audit.expected import NOTHING_KEPT
 from safelight.audit.facts import Facts, by_root
-from safelight.audit.outcome import Row, row, unchecked
+from safelight.audit.outcome import Row, row, row_but, unchecked
 from safelight.audit.search import Marked
 from safelight.audit.watching import JUDGE
 from safelight.errors import SafelightError
@@ -43,7 +43,8 @@ def files_opened(facts: Facts) -> Row:
             judging = facts.who(pid) == "judge"
             if judging or not _may_be(facts, Path(name)):
                 found.append(f"{facts.who(pid)} {call}: {name}")
-    return row("files opened", f"{count} to write; {len(found)} that nobody named", found)
+    text = f"{count} to write; {len(found)} that nobody named"
+    return row_but("files opened", text, found, facts.unread(tracing.OPENING))
 
 
 def shared_memory(facts: Facts) -> Row:
@@ -69,8 +70,11 @@ def shared_memory(facts: Facts) -> Row:
                 rings.append(rights)
                 if "w" in rights and "s" in rights:
                     found.append(f"judge {seen.pid} can write to {name} ({rights})")
+    named = f"with a name: {len(found)}"
+    if not rings and not found:
+        return unchecked("shared memory", f"no judge's ring was to be seen: be root ({named})")
     ring = f"judge maps its ring {'/'.join(sorted(set(rings)))}" if rings else "ring not seen"
-    return row("shared memory", f"with a name: {len(found)}; {ring}", found)
+    return row("shared memory", f"{named}; {ring}", found)
 
 
 def core_dumps(facts: Facts) -> Row:
