@@ -27,6 +27,7 @@ from safelight.judge.supervisor import ProcessJudge
 from safelight.media import address
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
+from safelight.media.coded import CodedPictures
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
 from safelight.report import BundlePart, Head, PolicyPart
@@ -53,6 +54,7 @@ def open(
     bind: str | None = None,
     state: str | Path | None = None,
     allow_weak_sandbox: bool = False,
+    copy: bool = False,
     judge: Judge | None = None,
 ) -> Session:
     """Guard ``source``, and let what may leave go to ``sink``. The stream begins at once.
@@ -72,6 +74,8 @@ def open(
         state: the folder of the cool-down file.
         allow_weak_sandbox: run although the judge's process cannot be isolated here as
             docs/sandbox.md requires.
+        copy: pass H.264 pictures on as they came, coded, where neither they nor what they
+            refer to is covered. For two addresses.
         judge: a ``Judge`` of your own in place of the one that comes with Safelight.
 
     Returns:
@@ -93,6 +97,9 @@ def open(
     to_address = address.parse_sink(sink) if isinstance(sink, str) else None
     if from_address and to_address and address.same_file(from_address, to_address):
         raise UsageError("source and sink are the same file", "name another file to write")
+    if copy:
+        _check_copyable(from_address, to_address)
+    coded = CodedPictures() if copy else None
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
@@ -124,8 +131,8 @@ def open(
 
     session = Session(
         Parts(
-            source=source if not isinstance(source, str) else _source(from_address),
-            sink=sink if not isinstance(sink, str) else _sink(to_address),
+            source=source if not isinstance(source, str) else _source(from_address, coded),
+            sink=sink if not isinstance(sink, str) else _sink(to_address, coded),
             judge=looking,
             make_engine=make_engine,
             make_ledger=make_ledger,
@@ -215,16 +222,23 @@ def _hold_ns(hold_ms: int | None) -> int:
     return hold_ms * NS_PER_MS
 
 
-def _source(parsed: address.Address | None) -> Source:
+def _check_copyable(source: address.Address | None, sink: address.Address | None) -> None:
+    if source is None or sink is None:
+        raise UsageError("only addresses can be copied between", "leave copy out")
+    if sink.kind is address.Kind.FILE and sink.target.lower().endswith(".ts"):
+        raise UsageError(f"{sink.shown} cannot take copies", "use .mp4, .mov, .mkv or .flv")
+
+
+def _source(parsed: address.Address | None, coded: CodedPictures | None) -> Source:
     if parsed is None:
         raise UsageError("there is no source", "name one")
-    return AvSource(parsed)
+    return AvSource(parsed, coded=coded)
 
 
-def _sink(parsed: address.Address | None) -> Sink:
+def _sink(parsed: address.Address | None, coded: CodedPictures | None) -> Sink:
     if parsed is None:
         raise UsageError("there is no sink", "name one")
-    return NullSink() if parsed.kind is address.Kind.NULL else AvSink(parsed)
+    return NullSink() if parsed.kind is address.Kind.NULL else AvSink(parsed, coded=coded)
 
 
 def _texts(way: Direction, region: str | None, *, test: bool) -> Texts:

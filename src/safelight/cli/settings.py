@@ -29,7 +29,7 @@ _ONLY_WHEN_NAMED: Final = (
     "quiet",
     "resume-after",
 )
-_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox")
+_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox", "copy")
 Words = Annotated[str, Field(min_length=1)]
 
 
