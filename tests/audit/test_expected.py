@@ -9,13 +9,17 @@ from tests.source import ROOT
 
 from safelight.audit import expected, facts, tracing
 from safelight.audit.outcome import counted, row, row_but, unchecked
-from safelight.judge.system_calls import JUDGE_CALLS
+from safelight.judge.system_calls import JUDGE_CALLS, TEMPLATE_CALLS
 
 
 def test_the_list_of_calls_is_the_judges_and_the_documents() -> None:
     assert frozenset(JUDGE_CALLS) == expected.JUDGE_CALLS
     section = (ROOT / "docs/sandbox.md").read_text("utf-8").split("## System calls of a judge")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", section.split("\n## ")[0], re.M)) == set(JUDGE_CALLS)
+
+
+def test_what_comes_before_the_seal_is_what_a_template_is_left_with() -> None:
+    assert frozenset(TEMPLATE_CALLS) == expected.SEALING_CALLS
 
 
 TRACE = """\

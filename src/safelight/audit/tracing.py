@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from safelight.audit.expected import KEPT_ELSEWHERE
+
 HOW_TO_GET: Final = "apt-get install strace"
 _LINE: Final = re.compile(r"^(\d+) +(.*)$")
 _CALL: Final = re.compile(r"^(\w+)\((.*)$", re.DOTALL)
@@ -55,6 +57,7 @@ OPENING: Final = _OPENS | _MAKES
 _SENDS: Final = frozenset({"sendto", "sendmsg", "sendmmsg"})
 # An address that was read stands there in braces; one that is absent, as NULL.
 _POINTER_TO_ADDRESS: Final = re.compile(r", 0x[0-9a-f]+, \[?\d+\]?\)\s+=")
+_FILTERS: Final = {"seccomp": "SET_MODE_FILTER", "prctl": "PR_SET_SECCOMP"}
 _DUMPED: Final = "(core dumped)"
 _FAILED: Final = re.compile(r"= -1 E\w+[^)]*\)\s*$")
 
@@ -64,7 +67,7 @@ class Calls:
     """What one process did, its threads included."""
 
     pid: int
-    counts: Counter[str] = field(default_factory=Counter)  # since the last filter was set
+    counts: Counter[str] = field(default_factory=Counter)  # since its first filter was set
     before: Counter[str] = field(default_factory=Counter)
     filters: int = 0
     written: dict[str, str] = field(default_factory=dict)  # path -> the call
@@ -72,7 +75,6 @@ class Calls:
     bound: Counter[str] = field(default_factory=Counter)
     sockets: Counter[str] = field(default_factory=Counter)  # families
     shared: Counter[str] = field(default_factory=Counter)  # shmget and the like
-    memory_files: int = 0
     programs: list[str] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)  # where it led to was hidden from us
     dumpable_off: bool = False
@@ -165,16 +167,15 @@ def _whole_lines(log: Path) -> Iterator[tuple[int, str]]:
 
 def _note(calls: Calls, name: str, rest: str, folder: str) -> None:
     failed = _FAILED.search(rest) is not None
-    if (name == "seccomp" and "SET_MODE_FILTER" in rest and not failed) or (
-        name == "prctl" and "PR_SET_SECCOMP" in rest and not failed
-    ):
+    if not failed and name in _FILTERS and _FILTERS[name] in rest:
         calls.filters += 1
-        calls.before += calls.counts
-        calls.counts = Counter()
-        return
+        if calls.filters == 1:
+            calls.before, calls.counts = calls.counts, Counter()
+            return
+        # A further one, that may allow everything, must not wipe out what was done before it.
     calls.counts[name] += 1
-    if name == "prctl" and "PR_SET_DUMPABLE, SUID_DUMP_DISABLE" in rest and not failed:
-        calls.dumpable_off = True
+    if name == "prctl" and "PR_SET_DUMPABLE, " in rest and not failed:
+        calls.dumpable_off = "SUID_DUMP_DISABLE" in rest
     elif name in _OPENS and any(flag in rest for flag in _WRITES):
         opened = _OPENED.search(rest)
         if not failed:
@@ -195,10 +196,8 @@ def _note(calls: Calls, name: str, rest: str, folder: str) -> None:
         calls.unread[name] += _hides_address(name, rest)
     elif name in {"socket", "socketpair"} and not failed:
         calls.sockets[rest.partition(",")[0]] += 1
-    elif name in {"shmget", "shmat"} and not failed:
+    elif name in KEPT_ELSEWHERE and not failed:
         calls.shared[name] += 1
-    elif name == "memfd_create" and not failed:
-        calls.memory_files += 1
     elif name in {"execve", "execveat"} and not failed:
         paths = _paths(rest, folder)[:1]
         calls.programs += paths
