@@ -13,15 +13,15 @@ from safelight.evaluation import plots
 from safelight.evaluation.figures import shown
 from safelight.evaluation.pack import Pack
 
+_PLOTS: Final = ("trade_off", "reliability", "groups", "robustness", "calibration", "latency")
 BUDGET_PER_HOUR: Final = 0.01
 
 
 def html(pack: Pack) -> str:
     """Return the page of a pack."""
     curves = pack.curves
-    drawn: dict[str, str] = {
-        "latency": plots.latency(pack.timing.live, 250.0),
-    }
+    drawn = dict.fromkeys(_PLOTS, "")
+    drawn["latency"] = plots.latency(pack.timing.live, 250.0)
     if curves.trade_off:
         drawn["trade_off"] = plots.trade_off(curves.trade_off, BUDGET_PER_HOUR)
     if curves.reliability is not None:
