@@ -21,7 +21,7 @@ from safelight.evaluation import items
 from safelight.evaluation.figures import Part
 from safelight.evaluation.manifest import Item, Span
 from safelight.evaluation_door import Looking, covers
-from safelight.media.interface import SourceInfo
+from safelight.media.interface import Source, SourceInfo
 from safelight.types import Picture, SafeFrame
 
 MIN_STEP_S = 1e-3
@@ -126,6 +126,27 @@ def run(
     """
     sink = CountingSink(item.spans(), setup.policy, looker)
     began = time.monotonic()
+    report = through(items.source(item, folder), sink, setup, **more)
+    spent = Spent(
+        wall_s=time.monotonic() - began,
+        cpu_s=report.cpu_s.judge,
+        latency_p50_ms=report.added_latency_ms.p50,
+        latency_p99_ms=report.added_latency_ms.p99,
+        judged=report.frames.judged,
+        still=report.frames.still,
+        bracketed=report.frames.bracketed,
+    )
+    return _counted(sink, item.spans(), report), spent
+
+
+def through(
+    source: str | Source, sink: CountingSink, setup: Setup, **more: Any
+) -> safelight.Report:
+    """Guard a source into a counting sink and return the report.
+
+    Raises:
+        SafelightError: it cannot be opened, broke off, or the guard broke.
+    """
     with tempfile.TemporaryDirectory(prefix="safelight-evaluation-") as state:
         options: dict[str, Any] = {
             "policy": setup.policy,
@@ -137,20 +158,11 @@ def run(
             "secret": setup.secret,
             **more,
         }
-        with safelight.open(items.source(item, folder), sink, **options) as session:
+        with safelight.open(source, sink, **options) as session:
             report = session.wait()
     if report is None or report.outcome != "ended":
         raise SafelightError("the guard did not reach the end", "see the corpus's item")
-    spent = Spent(
-        wall_s=time.monotonic() - began,
-        cpu_s=report.cpu_s.judge,
-        latency_p50_ms=report.added_latency_ms.p50,
-        latency_p99_ms=report.added_latency_ms.p99,
-        judged=report.frames.judged,
-        still=report.frames.still,
-        bracketed=report.frames.bracketed,
-    )
-    return _counted(sink, item.spans(), report), spent
+    return report
 
 
 def _counted(sink: CountingSink, spans: tuple[Span, ...], report: safelight.Report) -> Guarded:

@@ -21,8 +21,8 @@ _DRAWN: Final[dict[str, Any]] = {
     "rights": "Apache-2.0",
     "lawful_basis": "drawn by this project",
 }
-SIZES: Final = ((640, 360), (640, 480))
-DURATIONS_S: Final = (0.1, 1.0, 3.0)
+# How long a canary is shown in seconds, and the size of the picture.
+SHOWN: Final = ((0.1, (640, 360)), (1.0, (640, 480)), (3.0, (640, 360)))
 
 
 def ordinary() -> Corpus:
@@ -34,8 +34,7 @@ def ordinary() -> Corpus:
 def canaries(*, quick: bool = False) -> Corpus:
     """Return drawn scenes in which each canary comes and goes, and scenes without one."""
     names = canary.names()[:2] if quick else canary.names()
-    durations = DURATIONS_S[1:2] if quick else DURATIONS_S
-    sizes = SIZES[:1] if quick else SIZES
+    shown = SHOWN[:1] if quick else SHOWN
     items = [
         Item(
             drawing=Drawing(canary=name, canary_s=s, width=w, height=h),
@@ -44,8 +43,7 @@ def canaries(*, quick: bool = False) -> Corpus:
             **_DRAWN,
         )
         for name in names
-        for s in durations
-        for w, h in sizes
+        for s, (w, h) in shown
     ]
     items += [
         Item(
@@ -54,7 +52,7 @@ def canaries(*, quick: bool = False) -> Corpus:
             cluster="scene",
             **_DRAWN,
         )
-        for w, h in sizes
+        for w, h in sorted({size for _, size in shown})
     ]
     return Corpus(
         schema="safelight.corpus/1",

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import safelight
-from safelight.evaluation import evaluating, evaluation, figures, live, own_corpora, statistics
+from safelight.evaluation import (
+    evaluating,
+    evaluation,
+    figures,
+    live,
+    own_corpora,
+    robustness,
+    statistics,
+)
 from safelight.evaluation.evaluating import Plan
 from safelight.evaluation.evaluation import Evaluation
 from safelight.evaluation.figures import Figure
@@ -46,15 +54,13 @@ class Wish:
     owner: str | None = None
     jobs: int = 1
     quick: bool = False
-    robustness: bool = True
 
     @property
     def command(self) -> str:
         """The line that makes the pack again."""
         words = "safelight evidence --out DIR"
         words += " --media MEDIA" if self.media is not None else ""
-        words += " --quick" if self.quick else ""
-        return words if self.robustness else words + " --no-robustness"
+        return words + (" --quick" if self.quick else "")
 
 
 def make(wish: Wish, tell: Tell) -> Pack:
@@ -91,10 +97,25 @@ def make(wish: Wish, tell: Tell) -> Pack:
         if wish.media
         else None
     )
+    robust = None
+    if wish.media is not None:
+        media = wish.media
+        robust = timed(
+            "robustness",
+            lambda: robustness.measure(
+                media,
+                wish.command,
+                jobs=wish.jobs,
+                quick=wish.quick,
+                tell=lambda done, total: tell("robustness", done, total),
+            ),
+        )
     lived = timed("live", lambda: live.measure(seconds=3.0 if wish.quick else 10.0))
     results = {"ordinary": ordinary, "canaries": canaries, "stand-in": standing}
     done = {name: result for name, result in results.items() if result is not None}
     leaks = sum(int(r.figure("system_leaks").value or 0) for r in done.values())
+    if robust is not None:
+        leaks += sum(row.system_leaks for row in robust.rows)
     policy = safelight.verify_policy("protect")
     return Pack(
         product=Product(
@@ -110,7 +131,7 @@ def make(wish: Wish, tell: Tell) -> Pack:
         headline=_headline(ordinary, canaries),
         hours_for_budget=statistics.event_free_for(policy.false_interruptions_per_100h / 100),
         sections=tuple(_section(name, result) for name, result in done.items()),
-        robustness=None,
+        robustness=robust,
         calibration=None,
         curves=_curves(ordinary, canaries),
         quick=wish.quick,

@@ -28,6 +28,7 @@ class Transform:
     name: str
     family: str
     of_film: Callable[[Sequence[Rgb], int], Film]
+    of_one: Callable[[Rgb, int, int], Rgb] | None = None
 
     def __call__(self, film: Sequence[Rgb], severity: int) -> Film:
         """Return the altered film.
@@ -42,6 +43,13 @@ class Transform:
             raise ValueError(f"{self.name} changed the size or number of pictures")
         return made
 
+    def some(self, film: Sequence[Rgb], severity: int, wanted: Sequence[int]) -> Film:
+        """Return these pictures of the altered film; others are made only where needed."""
+        if self.of_one is None:
+            made = self(film, severity)
+            return [made[index] for index in wanted]
+        return [self.of_one(film[index], severity, index) for index in wanted]
+
 
 def _each(alter: Callable[[Rgb, int, int], Rgb]) -> Callable[[Sequence[Rgb], int], Film]:
     def all_of(film: Sequence[Rgb], severity: int) -> Film:
@@ -51,7 +59,7 @@ def _each(alter: Callable[[Rgb, int, int], Rgb]) -> Callable[[Sequence[Rgb], int
 
 
 def _alone(family: str, *alter: Callable[[Rgb, int, int], Rgb]) -> list[Transform]:
-    return [Transform(one.__name__.replace("_", " "), family, _each(one)) for one in alter]
+    return [Transform(one.__name__.replace("_", " "), family, _each(one), one) for one in alter]
 
 
 def _films(family: str, *alter: Callable[[Sequence[Rgb], int], Film]) -> list[Transform]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from safelight.evaluation import page
+from safelight.evaluation import contact_sheet, page
 from safelight.evaluation.command import made, write
 from safelight.evaluation.pack import Pack
+from safelight.testing.film import write_png
 
 PACK: Final = "pack.json"
 PAGE: Final = "index.html"
+SHEET: Final = "transforms.png"
 
 
 def write_pack(pack: Pack, out: Path) -> list[Path]:
-    """Write ``pack.json``, the page, and a card for each model.
+    """Write ``pack.json``, the page, a card for each model, the transforms' sheet.
 
     Raises:
         UsageError: one cannot be written.
@@ -26,4 +28,5 @@ def write_pack(pack: Pack, out: Path) -> list[Path]:
         texts[name] = page.render("model.html.j2", pack=pack, model=model)
     for name, text in texts.items():
         write(out / name, text)
-    return [out / name for name in texts]
+    write_png(out / SHEET, contact_sheet.draw())
+    return [out / name for name in (*texts, SHEET)]
