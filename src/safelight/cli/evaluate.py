@@ -55,24 +55,28 @@ def evaluate(
     """
     needed()
     # Loaded here: only an evaluation needs what the extra brings.
-    from safelight.evaluation import command  # noqa: PLC0415
+    from safelight.evaluation import command, sealed_command  # noqa: PLC0415
     from safelight.evaluation.guarding import Setup  # noqa: PLC0415
 
     if jobs is not None and not 1 <= jobs <= 256:
         raise UsageError(f"--jobs {jobs} is out of range", "use 1 to 256")
     setup = Setup(bundle=bundle, test_bundle=test_bundle, policy=policy, seed=seed)
+    given = command.Sealed(key, sign_with, lab_dir)
+    if not sealed and (key or sign_with or lab_dir):
+        raise UsageError("--key, --sign-with and --lab-dir go with --sealed", "add it, or not them")
+    request = command.Request(
+        corpus=corpus,
+        out=out,
+        files=files,
+        setup=setup,
+        jobs=jobs or cores(),
+        sealed=sealed,
+    )
     with progress("Evaluating") as tell:
-        result = command.evaluate(
-            command.Request(
-                corpus=corpus,
-                out=out,
-                files=files,
-                setup=setup,
-                jobs=jobs or cores(),
-                sealed=command.Sealed(key, sign_with, lab_dir) if sealed else None,
-            ),
-            tell,
-        )
+        if sealed:
+            result = sealed_command.evaluate(request, given, tell)
+        else:
+            result = command.evaluate(request, tell)
     for line in result:
         typer.echo(line)
     return 0

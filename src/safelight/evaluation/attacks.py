@@ -25,7 +25,9 @@ from safelight.types import Picture
 
 _SIZE: Final = (640, 360)
 _ALWAYS: Final = (Span(from_s=0.0, to_s=1e9),)
-_HIDDEN_LONGEST: Final = 6  # pictures: shorter than a hold of 250 ms at 30 a second
+_STREET: Final = 70  # pictures
+# How many pictures show it, from which on: shorter than a hold, at several places in a bracket.
+_NEWCOMERS: Final = ((1, 40), (1, 43), (2, 41), (4, 42), (6, 40))
 
 
 def run(*, quick: bool) -> tuple[Attack, ...]:
@@ -43,8 +45,8 @@ def run(*, quick: bool) -> tuple[Attack, ...]:
 
 def _white_box(looker: Looker) -> Attack:
     names = canary.names()
-    changed = sum(_covered(looker, canary.load(name)) for name in names)
-    before = sum(_covered(looker, canary.clean(name)) for name in names)
+    changed = sum(_covered(looker, _drawing(name, changed=True)) for name in names)
+    before = sum(_covered(looker, _drawing(name, changed=False)) for name in names)
     most = max(
         int(np.abs(canary.load(n).astype(np.int16) - canary.clean(n).astype(np.int16)).max())
         for n in names
@@ -59,6 +61,13 @@ def _white_box(looker: Looker) -> Attack:
         " (content that is to score low) was not tried and has to be expected to work as well.",
         bad=changed > before,
     )
+
+
+def _drawing(name: str, *, changed: bool) -> Rgb:
+    """Return a canary as it is shown: by itself, or, if it was made to move, in its scene."""
+    if name == canary.MOVING:
+        return canary.moving(1.0, _SIZE, changed=changed)
+    return canary.load(name) if changed else canary.clean(name)
 
 
 def _scaling(looker: Looker) -> Attack:
@@ -128,21 +137,23 @@ def _newcomer() -> Attack:
     looker = Looker(safelight.verify_bundle(setup.bundle, test_bundle=True))
     with Image.open(safelight.stand_in_folder("face") / "face.png") as image:
         face = np.asarray(image.convert("RGB"), np.uint8)
-    plain = scenes.scene(3.0, _SIZE)
-    held = plain.copy()
+    street = [scenes.scene(i / 30, _SIZE) for i in range(_STREET)]
     side = 184  # squared, 15 % of 640 x 360
-    held[20 : 20 + side, 40 : 40 + side] = resized(np.ascontiguousarray(face), side, side)
+    small = resized(np.ascontiguousarray(face), side, side)
     found = []
-    for count in (1, 2, 4, _HIDDEN_LONGEST):
-        pictures = [plain] * 41 + [held] * count + [plain] * 40
-        leaked, _ = _stream(looker, pictures, setup)
+    for count, at in _NEWCOMERS:
+        film = list(street)
+        for index in range(at, at + count):
+            film[index] = street[index].copy()
+            film[index][20 : 20 + side, 40 : 40 + side] = small
+        leaked, _ = _stream(looker, film, setup)
         found.append((count, leaked))
-    seen = _covered(looker, held)
+    seen = _covered(looker, film[_NEWCOMERS[-1][1]])
     told = ", ".join(f"{leaked} of {count}" for count, leaked in found)
     return Attack(
         id="newcomer",
         what="Something new in 15 % of the picture (a drawn face, with the stand-in bundle), for"
-        " 1, 2, 4 and 6 pictures, between pictures without it",
+        " 1 to 6 pictures of a moving street",
         result=f"Shown alone it is {'covered' if seen else 'not found'}. In the stream there left"
         f" {told}.",
         bad=any(leaked for _, leaked in found),

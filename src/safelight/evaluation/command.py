@@ -34,7 +34,7 @@ class Request:
     files: Path | None
     setup: Setup
     jobs: int
-    sealed: Sealed | None
+    sealed: bool = False
 
 
 def evaluate(request: Request, tell: Tell) -> list[str]:
@@ -43,8 +43,6 @@ def evaluate(request: Request, tell: Tell) -> list[str]:
     Raises:
         SafelightError: the corpus, bundle or policy cannot be used, or ``out`` not written.
     """
-    if request.sealed is not None:
-        raise UsageError("--sealed is not built yet", "leave it out")
     corpus = manifest.read(request.corpus)
     folder = request.files or (request.corpus if request.corpus.is_dir() else request.corpus.parent)
     out = made(request.out)
@@ -61,7 +59,7 @@ def line(request: Request) -> str:
     words += ["--policy", setup.policy if not Path(setup.policy).exists() else "FILE"]
     words += ["--bundle", "BUNDLE"] if setup.bundle is not None else []
     words += ["--test-bundle"] if setup.test_bundle else []
-    words += ["--sealed"] if request.sealed is not None else []
+    words += ["--sealed"] if request.sealed else []
     return shlex.join(words)
 
 

@@ -24,15 +24,20 @@ class Part(BaseModel):
 
 
 class Figure(Part):
-    """A number with its n and its 95 % interval, or the words that it was not measured."""
+    """A number with its n and its 95 % interval, or the words that it was not measured.
+
+    ``events`` of a share or rate; ``clusters`` of what was observed in clusters.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     what: str
-    said: Literal["measured", "not measured", "too few"]
+    said: Literal["measured", "not measured", "too few", "suppressed"]
     value: float | None
     unit: str
     n: Annotated[float, Field(ge=0)]
     n_of: str
+    events: int | None = None
+    clusters: int | None = None
     low: float | None = None
     high: float | None = None
     method: str = ""
@@ -86,7 +91,9 @@ def proportion(id_: str, what: str, events: int, n: int, n_of: str, *, note: str
         below = min(1.0, statistics.rule_of_three(n))
         note = f"{note} No event: below {shown(below)} (rule of three).".strip()
     found = statistics.wilson(events, n)
-    return _with(id_, what, events / n, n, n_of, found=found, method="Wilson", note=note)
+    return _with(
+        id_, what, events / n, n, n_of, found=found, method="Wilson", note=note, events=events
+    )
 
 
 def rate(
@@ -109,6 +116,7 @@ def rate(
         found=found,
         method="exact Poisson",
         note=note,
+        events=events,
     )
 
 
@@ -130,7 +138,18 @@ def clustered(
     if found is None and clusters < statistics.MIN_CLUSTERS:
         note = f"{note} {clusters} clusters: too few for an interval.".strip()
     method = f"bootstrap over {clusters} clusters"
-    return _with(id_, what, value, n, n_of, unit=unit, found=found, method=method, note=note)
+    return _with(
+        id_,
+        what,
+        value,
+        n,
+        n_of,
+        unit=unit,
+        found=found,
+        method=method,
+        note=note,
+        clusters=clusters,
+    )
 
 
 def difference(
@@ -156,6 +175,8 @@ def _with(
     found: Interval | None = None,
     method: str = "",
     note: str = "",
+    events: int | None = None,
+    clusters: int | None = None,
 ) -> Figure:
     finite = math.isfinite(value)
     return Figure(
@@ -166,6 +187,8 @@ def _with(
         unit=unit,
         n=rounded(n) or 0.0,
         n_of=n_of,
+        events=events,
+        clusters=clusters,
         low=rounded(found.low) if found and finite else None,
         high=rounded(found.high) if found and finite else None,
         method=method if found and finite else "",
