@@ -39,6 +39,8 @@ from safelight.types import NS_PER_MS, NS_PER_S, Direction, VerifiedBundle
 if TYPE_CHECKING:
     from safelight.bundle.update import Pulled
 
+MIN_SECRET = 16
+
 
 def open(
     source: str | Source,
@@ -56,6 +58,7 @@ def open(
     allow_weak_sandbox: bool = False,
     copy: bool = False,
     judge: Judge | None = None,
+    secret: bytes | None = None,
 ) -> Session:
     """Guard ``source``, and let what may leave go to ``sink``. The stream begins at once.
 
@@ -77,6 +80,9 @@ def open(
         copy: pass H.264 pictures on as they came, coded, where neither they nor what they
             refer to is covered. For two addresses.
         judge: a ``Judge`` of your own in place of the one that comes with Safelight.
+        secret: at least 16 bytes, the key of tokens and of random audits; new by chance when
+            None. For evaluations, which must come out the same twice; never for a guard that
+            anybody relies on.
 
     Returns:
         A session that is already running.
@@ -89,6 +95,8 @@ def open(
     for name, value in (("policy", policy), ("bundle", bundle), ("state", state), ("bind", bind)):
         if value is not None and not str(value).strip():
             raise UsageError(f"the {name} is empty", "name one, or leave it out")
+    if secret is not None and len(secret) < MIN_SECRET:
+        raise UsageError(f"a secret of {len(secret)} bytes", f"use {MIN_SECRET} or more, or none")
     gone_by, gone_by_sha256 = policies.load_with_digest(policy)
     way = _direction(direction)
     limits_hold = _hold_ns(hold_ms)
@@ -117,7 +125,7 @@ def open(
             verified.calibration,
             Views(looking.every, looking.in_turn),
             BlockGate(),
-            secrets.token_bytes(32),
+            secret or secrets.token_bytes(32),
             stream=secrets.randbits(32),
             cool_down=cool_down,
         )

@@ -19,7 +19,20 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 import safelight
-from safelight.cli import audit, bench, bundle, demo, doctor, entry, guard, policy, screen, testcard
+from safelight.cli import (
+    audit,
+    bench,
+    bundle,
+    demo,
+    doctor,
+    entry,
+    evaluate,
+    evidence,
+    guard,
+    policy,
+    screen,
+    testcard,
+)
 from safelight.cli.plain_help import PlainCommand
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
@@ -49,6 +62,8 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
 app.command("bench", cls=PlainCommand)(bench.bench)
 app.command("audit", cls=PlainCommand)(audit.audit)
+app.command("evaluate", cls=PlainCommand)(evaluate.evaluate)
+app.command("evidence", cls=PlainCommand)(evidence.evidence)
 
 
 @app.callback(invoke_without_command=True)
