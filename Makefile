@@ -72,9 +72,11 @@ setup:
 setup-dev:
 	@tools/setup-venv dev
 
-# The one system package that a test needs: ffmpeg, as the publisher and the server we talk to.
+# The system packages that tests need: ffmpeg, as the publisher and the server we talk to, and a
+# browser, as a peer of video calls.
 setup-peers:
 	@tools/need-program ffmpeg ffmpeg "the tests that publish and read RTMP"
+	@tools/need-program chromium chromium "the tests of calls from a real browser"
 
 # WeasyPrint lays out PDF with Pango, which is a system library.
 setup-pages:

@@ -18,6 +18,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from safelight.public import (
+        Call,
+        CallEvent,
         CardText,
         Direction,
         Layer,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         policy_text,
         pull_bundle,
         redact,
+        serve_call,
         stand_in_folder,
         state_folder,
         verify_bundle,
@@ -61,6 +64,8 @@ else:
 
 
 __all__ = [
+    "Call",
+    "CallEvent",
     "CardText",
     "Direction",
     "Layer",
@@ -83,6 +88,7 @@ __all__ = [
     "policy_text",
     "pull_bundle",
     "redact",
+    "serve_call",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

@@ -6,6 +6,7 @@ import datetime
 import os
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from safelight.media.coded import CodedPictures
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
 from safelight.report import BundlePart, Head, PolicyPart
+from safelight.rest import alone
 from safelight.run import Parts
 from safelight.session import Session
 from safelight.telling import Texts
@@ -91,6 +93,50 @@ def open(
         UsageError, PolicyError, SourceError, SinkError: it cannot be opened.
         UntrustedError: the bundle does not verify, or the judge fails its self-test or cannot
             be isolated.
+    """
+    session, at_once = prepare(
+        source,
+        sink,
+        policy=policy,
+        direction=direction,
+        bundle=bundle,
+        test_bundle=test_bundle,
+        hold_ms=hold_ms,
+        resume_after_s=resume_after_s,
+        region=region,
+        bind=bind,
+        state=state,
+        allow_weak_sandbox=allow_weak_sandbox,
+        copy=copy,
+        judge=judge,
+        secret=secret,
+    )
+    session.begin(at_once=at_once)
+    return session
+
+
+def prepare(
+    source: str | Source,
+    sink: str | Sink,
+    *,
+    policy: str = policies.DEFAULT,
+    direction: str = "outgoing",
+    bundle: str | Path | None = None,
+    test_bundle: bool = False,
+    hold_ms: int | None = None,
+    resume_after_s: float | None = None,
+    region: str | None = None,
+    bind: str | None = None,
+    state: str | Path | None = None,
+    allow_weak_sandbox: bool = False,
+    copy: bool = False,
+    judge: Judge | None = None,
+    secret: bytes | None = None,
+    interrupted: Callable[[int, int], None] = alone,
+) -> tuple[Session, bool]:
+    """Return a session that has not begun, and whether it opens in its caller's thread.
+
+    ``interrupted``: told of each interruption that begins here (``Parts``). Else as ``open``.
     """
     for name, value in (("policy", policy), ("bundle", bundle), ("state", state), ("bind", bind)):
         if value is not None and not str(value).strip():
@@ -157,10 +203,10 @@ def open(
                 verified,
                 way,
             ),
+            interrupted=interrupted,
         )
     )
-    session.begin(at_once=from_address is None or from_address.kind is not address.Kind.LISTEN)
-    return session
+    return session, from_address is None or from_address.kind is not address.Kind.LISTEN
 
 
 def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False) -> VerifiedBundle:

@@ -71,6 +71,7 @@ class StateSpan(_Part):
         "overload",
         "discontinuity",
         "user_resume",
+        "other_direction",
         "end",
     ]
 

@@ -13,7 +13,7 @@ from safelight.events import StreamEvent
 from safelight.media.interface import MayCopy, SourceInfo
 from safelight.report import Report, Tally
 from safelight.run import Parts, Run
-from safelight.types import Resume, State
+from safelight.types import Interrupt, Resume, State
 
 Outcome = Literal["ended", "closed", "fault"]
 
@@ -58,6 +58,10 @@ class Session:
     def resume(self) -> None:
         """Leave an interruption, once its cool-down is over; otherwise nothing happens."""
         self._inbox.put(Resume(0))
+
+    def interrupt(self, level: int, until_ns: int) -> None:
+        """Interrupt as the other direction of a call was: its cool-down holds here too."""
+        self._inbox.put(Interrupt(0, level, until_ns))
 
     def close(self) -> None:
         """End the stream now; what was released stays playable. Safe to call twice."""

@@ -23,6 +23,7 @@ from safelight.cli import (
     audit,
     bench,
     bundle,
+    call,
     demo,
     doctor,
     entry,
@@ -55,6 +56,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("guard", cls=PlainCommand)(guard.guard)
+app.command("call", cls=PlainCommand)(call.call)
 app.command("demo", cls=PlainCommand)(demo.demo)
 app.command("testcard", cls=PlainCommand)(testcard.write_card)
 app.command("doctor", cls=PlainCommand)(doctor.doctor)

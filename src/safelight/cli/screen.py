@@ -39,6 +39,7 @@ _WHY: Final = {
     Reason.OVERLOAD: "too much at once",
     Reason.DISCONTINUITY: "the stream broke off",
     Reason.USER_RESUME: "resumed",
+    Reason.OTHER_DIRECTION: "the other direction was interrupted",
 }
 
 

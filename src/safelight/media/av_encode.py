@@ -204,9 +204,14 @@ def _add_audio(container: OutputContainer, rate: int, channels: int) -> AudioStr
     return stream
 
 
-def video_frame(planes: tuple[Plane, Plane, Plane], form: PictureFormat) -> av.VideoFrame:
-    """Make libav's picture of planes, labelled as ``form`` says; nothing else hangs on it."""
-    frame = av.VideoFrame(form.width, form.height, "yuv420p")
+def video_frame(
+    planes: tuple[Plane, Plane, Plane], form: PictureFormat, stored_as: str = "yuv420p"
+) -> av.VideoFrame:
+    """Return a new libav frame that holds these planes and nothing else.
+
+    ``stored_as``: "yuv420p", or "yuvj420p" where whoever takes it reads the range from that.
+    """
+    frame = av.VideoFrame(form.width, form.height, stored_as)
     for made, plane in zip(frame.planes, planes, strict=True):
         # The binding's stubs do not say that a plane is a buffer.
         memory = memoryview(cast(Any, made))
