@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from safelight.public import (
         CardText,
         Direction,
+        EventsSocket,
         Layer,
         Reason,
         Report,
@@ -63,6 +64,7 @@ else:
 __all__ = [
     "CardText",
     "Direction",
+    "EventsSocket",
     "Layer",
     "Reason",
     "Report",

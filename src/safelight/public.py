@@ -8,6 +8,7 @@ from safelight.bundle.trust import default_folder, describe, stand_in_folder, wh
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
+from safelight.events_socket import EventsSocket
 from safelight.judge.layers import Layer
 from safelight.judge.own_memory import hide_this_process
 from safelight.judge.sandbox import probe as isolation
@@ -32,6 +33,7 @@ __version__ = version("safelight")
 __all__ = [
     "CardText",
     "Direction",
+    "EventsSocket",
     "Layer",
     "Reason",
     "Report",
