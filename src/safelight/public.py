@@ -13,6 +13,7 @@ from safelight.judge.layers import Layer
 from safelight.judge.own_memory import hide_this_process
 from safelight.judge.sandbox import probe as isolation
 from safelight.media.address import redact
+from safelight.media.gst_path import gst_plugin_path
 from safelight.opening import (
     bundles_folder,
     cool_down,
@@ -46,6 +47,7 @@ __all__ = [
     "cool_down",
     "default_folder",
     "describe",
+    "gst_plugin_path",
     "hide_this_process",
     "isolation",
     "open",
