@@ -38,8 +38,8 @@ Sink = Annotated[
     str,
     typer.Argument(
         metavar="SINK",
-        help="A file, rtmp(s)://, or null:. A file that is there is replaced at the end, by what"
-        " left.",
+        help="A file, rtmp(s)://, camera: (a virtual camera), or null:. A file that is there is"
+        " replaced at the end, by what left.",
     ),
 ]
 
