@@ -20,6 +20,8 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("safelight.core", (*NOUNS, "safelight.core")),
     ("safelight.detect", (*NOUNS, "safelight.detect")),
     ("safelight.bundle", (*NOUNS, "safelight.bundle")),
+    # A pipeline is a host: its guard is opened as any other host opens one.
+    ("safelight.media.gst_guard", (*PUBLIC, "safelight.media")),
     ("safelight.media", (*NOUNS, "safelight.media")),
     ("safelight.judge", (*NOUNS, "safelight.judge", "safelight.detect", "safelight.bundle")),
     ("safelight.messages", (*NOUNS, "safelight.messages")),
@@ -134,6 +136,7 @@ SEAMS: Final = {
         "safelight.call_server",
     ),
     "aiohttp": ("safelight.media.whip", "safelight.call_server"),
+    "gi": ("safelight.media.gst",),
     "typer": ("safelight.cli",),
     "rich": ("safelight.cli",),
     "tuf": ("safelight.bundle",),

@@ -28,6 +28,7 @@ from safelight.judge.supervisor import ProcessJudge
 from safelight.media import address
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
+from safelight.media.camera_sink import CameraSink
 from safelight.media.coded import CodedPictures
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
@@ -292,7 +293,13 @@ def _source(parsed: address.Address | None, coded: CodedPictures | None) -> Sour
 def _sink(parsed: address.Address | None, coded: CodedPictures | None) -> Sink:
     if parsed is None:
         raise UsageError("there is no sink", "name one")
-    return NullSink() if parsed.kind is address.Kind.NULL else AvSink(parsed, coded=coded)
+    match parsed.kind:
+        case address.Kind.NULL:
+            return NullSink()
+        case address.Kind.CAMERA:
+            return CameraSink(parsed.target or None)
+        case _:
+            return AvSink(parsed, coded=coded)
 
 
 def _texts(way: Direction, region: str | None, *, test: bool) -> Texts:

@@ -9,10 +9,12 @@ from safelight.call import Call, CallEvent, serve_call
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
+from safelight.events_socket import EventsSocket
 from safelight.judge.layers import Layer
 from safelight.judge.own_memory import hide_this_process
 from safelight.judge.sandbox import probe as isolation
 from safelight.media.address import redact
+from safelight.media.gst_path import gst_plugin_path
 from safelight.opening import (
     bundles_folder,
     cool_down,
@@ -35,6 +37,7 @@ __all__ = [
     "CallEvent",
     "CardText",
     "Direction",
+    "EventsSocket",
     "Layer",
     "Reason",
     "Report",
@@ -47,6 +50,7 @@ __all__ = [
     "cool_down",
     "default_folder",
     "describe",
+    "gst_plugin_path",
     "hide_this_process",
     "isolation",
     "open",

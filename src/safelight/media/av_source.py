@@ -14,8 +14,8 @@ from safelight.errors import EndOfStream, LostError, SafelightError, SourceError
 from safelight.media.address import Address, Kind
 from safelight.media.av_decode import Decoder, UnreadableError
 from safelight.media.av_open import Opened, PublisherLeftError, open_container
-from safelight.media.av_picture import UnfitPictureError
 from safelight.media.coded import CodedPictures
+from safelight.media.fitness import UnfitPictureError
 from safelight.media.flow import Flow
 from safelight.media.interface import DroppedStream, SourceInfo
 from safelight.media.tally import Tally
