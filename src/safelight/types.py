@@ -213,6 +213,7 @@ class Reason(enum.Enum):
     OVERLOAD = "overload"
     DISCONTINUITY = "discontinuity"
     USER_RESUME = "user_resume"
+    OTHER_DIRECTION = "other_direction"  # of the same call: it was interrupted
     END = "end"
 
 
@@ -315,6 +316,16 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The other direction of this call was interrupted. It can only restrict: no cool-down
+    starts here, but none that runs there (``level`` 0…4, ``until_ns``) can be left here."""
+
+    now_ns: int
+    level: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceEnded:
     now_ns: int
 
@@ -329,6 +340,7 @@ Event = (
     | BundleChanged
     | Fault
     | Resume
+    | Interrupt
     | SourceEnded
 )
 

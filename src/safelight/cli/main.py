@@ -19,7 +19,21 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 import safelight
-from safelight.cli import audit, bench, bundle, demo, doctor, entry, guard, policy, screen, testcard
+from safelight.cli import (
+    audit,
+    bench,
+    bundle,
+    call,
+    demo,
+    doctor,
+    entry,
+    evaluate,
+    evidence,
+    guard,
+    policy,
+    screen,
+    testcard,
+)
 from safelight.cli.plain_help import PlainCommand
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
@@ -42,6 +56,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("guard", cls=PlainCommand)(guard.guard)
+app.command("call", cls=PlainCommand)(call.call)
 app.command("demo", cls=PlainCommand)(demo.demo)
 app.command("testcard", cls=PlainCommand)(testcard.write_card)
 app.command("doctor", cls=PlainCommand)(doctor.doctor)
@@ -49,6 +64,8 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
 app.command("bench", cls=PlainCommand)(bench.bench)
 app.command("audit", cls=PlainCommand)(audit.audit)
+app.command("evaluate", cls=PlainCommand)(evaluate.evaluate)
+app.command("evidence", cls=PlainCommand)(evidence.evidence)
 
 
 @app.callback(invoke_without_command=True)

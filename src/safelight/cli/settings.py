@@ -24,6 +24,7 @@ NAME: Final = "safelight.toml"
 _MAX_BYTES: Final = 65_536
 _ONLY_WHEN_NAMED: Final = (
     "events",
+    "events-socket",
     "report",
     "state",
     "bundle",
@@ -31,7 +32,7 @@ _ONLY_WHEN_NAMED: Final = (
     "quiet",
     "resume-after",
 )
-_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox")
+_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox", "copy")
 Words = Annotated[str, Field(min_length=1)]
 
 
@@ -50,6 +51,7 @@ class Settings(BaseModel):
     bundle: Words | None = None
     report: Words | None = None
     events: Words | None = None
+    events_socket: Words | None = None
     hold_ms: int | None = None
     resume_after: float | None = None
     region: Words | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -184,3 +185,36 @@ def _luma(frame: av.VideoFrame) -> Plane:
 def _cannot(path: Path, error: BaseException) -> SinkError:
     why = (getattr(error, "strerror", None) or type(error).__name__).lower()
     return SinkError(f"cannot write {path} ({why})", _HINT)
+
+
+def recoded(film: Sequence[Rgb], *, quantiser: int) -> list[Rgb]:
+    """Send pictures through H.264 and back, in memory.
+
+    Args:
+        film: uint8 (height, width, 3), all of one size with even sides.
+        quantiser: 0 (lossless) to 51 (worst).
+
+    Raises:
+        SinkError: they cannot be coded, or not all of them come back.
+    """
+    if not film:
+        return []
+    height, width = film[0].shape[:2]
+    held = io.BytesIO()
+    try:
+        with av.open(held, "w", format="matroska") as out:
+            stream = out.add_stream("libx264", rate=30)
+            stream.width, stream.height = width, height
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"preset": "veryfast", "qp": str(quantiser), "threads": "1"}
+            for rgb in film:
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+            out.mux(stream.encode())
+        held.seek(0)
+        with av.open(held, "r") as back:
+            made = [_rgb(frame) for frame in back.decode(video=0)]
+    except (FFmpegError, OSError) as error:
+        raise SinkError("the pictures cannot be coded", "see whether libx264 is there") from error
+    if len(made) != len(film):
+        raise SinkError(f"{len(made)} pictures came back of {len(film)}", "report it")
+    return made
