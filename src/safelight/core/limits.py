@@ -40,7 +40,7 @@ class Limits:
     still_age_ns: int = NS_PER_S
     audit_one_in: int = 16
     # Others inherit from a frame whose score is below this share of the policy's lowest limit.
-    vouch_permille: int = 250
+    vouch_permille: int = 500
 
     # Further views, and samples of sequential evidence: neighbouring frames are correlated.
     in_turn_every_ns: int = 500 * NS_PER_MS
