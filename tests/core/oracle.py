@@ -224,6 +224,14 @@ class Oracle:
         elif seen.said != evidence or not self._is_clear(evidence):
             seen.clear = False
 
+    def _vouches(self, seen: Seen) -> bool:
+        """Nobody inherits from a score that is near a limit, however clear it is."""
+        said = seen.said
+        lowest = min(self.policy.cover_at, self.policy.with_minor_at)
+        return isinstance(said, Scores) and (
+            said.sexual * 1000 < lowest * self.limits.vouch_permille
+        )
+
     def _is_clear(self, evidence: Evidence) -> bool:
         if not isinstance(evidence, Scores):
             return False
@@ -382,11 +390,14 @@ class Oracle:
             case Binding.JUDGED, [own]:
                 assert own is seen
             case Binding.STILL, [before]:
+                assert self._vouches(before)
                 assert seen.token is None
                 assert before.order < seen.order
                 assert self._apart(seen, before) <= limits.still_age_ns
                 assert self.gate.compare(seen.picture, before.picture).still
             case Binding.BRACKETED, [left, right]:
+                assert self._vouches(left)
+                assert self._vouches(right)
                 assert seen.token is None
                 assert left.order < seen.order < right.order
                 assert right.order - left.order <= min(8, limits.bracket_frames)
