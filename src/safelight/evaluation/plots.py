@@ -156,7 +156,7 @@ def latency(figures: Sequence[Figure], hold_ms: float) -> str:
 
 def calibration(shown: CalibrationShown) -> str:
     """Draw reliability before and after fitting."""
-    return reliability((("uncalibrated prior", shown.before), ("fitted", shown.after)))
+    return reliability((("score as it is", shown.before), ("fitted, unseen clusters", shown.after)))
 
 
 def _axes(size: tuple[float, float]) -> tuple[Canvas, Any]:
