@@ -59,12 +59,12 @@ class Stub:
         return Looked(self.score(picture), faces)
 
 
-def item(number: int, name: str | None, group: str, **more: Any) -> Item:
+def item(number: int, name: str | None, group: str, canary_s: float = 0.5, **more: Any) -> Item:
     # Each is a little longer than the last, so that no two are the same.
     drawing = Drawing(
         canary=name,
         before_s=1.0 + number / RATE,
-        canary_s=0.5 if name else 0.0,
+        canary_s=canary_s if name else 0.0,
         after_s=0.3,
         width=SIZE[0],
         height=SIZE[1],

@@ -19,8 +19,8 @@ from safelight.types import Picture
 
 pytestmark = pytest.mark.slow
 
-BOTH = [item(i, name, name) for name in ("card", "cup") for i in range(8)]
-BENIGN = [item(i, None, "street") for i in range(4)]
+BOTH = [item(i, name, name) for name in ("card", "cup") for i in range(6)]
+BENIGN = [item(i, None, "street") for i in range(3)]
 
 
 def evaluated(made: evaluating.Plan) -> Evaluation:
@@ -41,18 +41,18 @@ def test_a_guard_that_works_shows_no_fault() -> None:
     assert result.figure("availability").value == 1
     assert result.figure("misses.real").said == "not measured"
     assert result.figure("auc").value == 1
-    hours = sum(1.3 + i / 10 for i in range(4)) / 3600
+    hours = sum(1.3 + i / 10 for i in range(3)) / 3600
     assert result.figure("false_interruptions_per_hour").n == pytest.approx(hours, rel=1e-4)
 
 
 def test_a_detector_that_misses_one_group_is_named() -> None:
     result = evaluated(plan(corpus(*BOTH, *BENIGN), stub=lambda: Stub(missed=("cup",))))
     assert named(result, "group missed") == [
-        "kind = cup: 0 of 8 clusters covered, of the others 8 of 8"
+        "kind = cup: 0 of 6 clusters covered, of the others 6 of 6"
     ]
     assert result.figure("covered.kind.cup.difference").value == -1
     # The stub that looks again knows them: so the guard let out what its score would cover.
-    assert len(named(result, "gate leak")) == 8
+    assert len(named(result, "system leak")) == 6
 
 
 def test_what_no_detector_sees_is_a_miss_and_no_leak() -> None:
@@ -68,27 +68,25 @@ def test_what_no_detector_sees_is_a_miss_and_no_leak() -> None:
 
 def test_a_gate_that_leaks_three_frames_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     class Leaky(BlockGate):
-        left = 3
-
         def compare(self, a: Picture, b: Picture) -> Likeness:
-            if self.left and any(planted.is_canary(p, "card") for p in (a, b)):
-                self.left -= 1
+            if any(planted.is_canary(p, "card") for p in (a, b)):
                 return Likeness(still=True, changed_permille=0)
             return super().compare(a, b)
 
     monkeypatch.setattr(opening, "BlockGate", Leaky)
-    result = evaluated(plan(corpus(item(0, "card", "a"), item(1, None, "b"))))
+    result = evaluated(plan(corpus(item(0, "card", "a", canary_s=0.4), item(1, None, "b"))))
     (what,) = named(result, "gate leak")
-    assert what == "3 pictures left whose own score covers them, 0 without a verdict"
-    assert result.figure("system_leaks").value == 3
-    assert result.figure("time_to_cover_s.canary").value == pytest.approx(0.3)
+    assert what == "3 pictures left as still or bracketed that their own score covers"
+    assert result.figure("gate_leaks").value == 3
+    assert result.figure("system_leaks").value == 0
+    assert result.figure("time_to_cover_s.canary").said == "not measured"
 
 
 def test_false_covers_are_counted_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     result = evaluated(plan(corpus(*BENIGN), stub=lambda: Stub(benign=0.6)))
     assert result.figure("availability").value == 0
     assert result.figure("false_cover_s_per_hour").value == pytest.approx(3600)
-    assert result.figure("benign_items_covered_per_hour").events == 4
+    assert result.figure("benign_items_covered_per_hour").events == 3
 
 
 def file_item(name: str, **more: object) -> Item:
@@ -137,7 +135,7 @@ def test_a_film_with_pictures_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_two_runs_are_the_same_but_for_timing() -> None:
-    made = corpus(*BOTH[:4], *BENIGN)
+    made = corpus(*BOTH[:3], *BENIGN)
     one, other = (
         evaluated(plan(made, jobs=jobs)).model_dump(exclude={"timing"}) for jobs in (1, 3)
     )
@@ -159,7 +157,7 @@ def test_a_run_that_broke_goes_on_where_it_stopped(tmp_path: Path) -> None:
     progress.write_text(progress.read_text("utf-8")[:-30], "utf-8")
     todo: list[int] = []
     ran = evaluating.run(plan(made, out=tmp_path), lambda _, total: todo.append(total))
-    assert todo[0] == 3
+    assert todo[0] == 2
     assert ran.post_hoc == ()
     again = evaluation.of(ran, "test")
     assert again.model_dump(exclude={"timing"}) == whole.model_dump(exclude={"timing"})

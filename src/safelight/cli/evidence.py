@@ -53,5 +53,7 @@ def evidence(
         paths += writing.write_brief(pack, out)
     for path in paths:
         typer.echo(str(path))
-    typer.echo(f"system leaks: {pack.system_leaks} · misses: {pack.misses}")
+    typer.echo(
+        f"system leaks: {pack.system_leaks} · gate leaks: {pack.gate_leaks} · misses: {pack.misses}"
+    )
     return 0

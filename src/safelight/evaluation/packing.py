@@ -116,8 +116,10 @@ def make(wish: Wish, tell: Tell) -> Pack:
     results = {"ordinary": ordinary, "canaries": canaries, "stand-in": standing}
     done = {name: result for name, result in results.items() if result is not None}
     leaks = sum(int(r.figure("system_leaks").value or 0) for r in done.values())
+    bound = sum(int(r.figure("gate_leaks").value or 0) for r in done.values())
     if robust is not None:
         leaks += sum(row.system_leaks for row in robust.rows)
+        bound += sum(row.gate_leaks for row in robust.rows)
     policy = safelight.verify_policy("protect")
     return Pack(
         product=Product(
@@ -130,6 +132,7 @@ def make(wish: Wish, tell: Tell) -> Pack:
         statements=statements(),
         owner=wish.owner or statements().accountable_owner,
         system_leaks=leaks,
+        gate_leaks=bound,
         headline=_headline(ordinary, canaries),
         hours_for_budget=statistics.event_free_for(policy.false_interruptions_per_100h / 100),
         sections=tuple(_section(name, result) for name, result in done.items()),
