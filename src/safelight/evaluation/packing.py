@@ -135,7 +135,7 @@ def make(wish: Wish, tell: Tell) -> Pack:
         gate_leaks=bound,
         headline=_headline(ordinary, canaries),
         hours_for_budget=statistics.event_free_for(policy.false_interruptions_per_100h / 100),
-        sections=tuple(_section(name, result) for name, result in done.items()),
+        sections=tuple(section(name, result) for name, result in done.items()),
         robustness=robust,
         calibration=_calibration(wish),
         curves=_curves(ordinary, canaries),
@@ -193,7 +193,8 @@ _SAYS: Final = {
 }
 
 
-def _section(name: str, result: Evaluation) -> Section:
+def section(name: str, result: Evaluation) -> Section:
+    """Return the part of the pack that one evaluation fills."""
     title, says = _SAYS[name]
     # Its detector answers 0 or 1, so curves and ages of a stand-in mean nothing.
     alone = () if name == "stand-in" else (*result.detector, *result.ages)
