@@ -23,6 +23,7 @@ from safelight.cli import (
     audit,
     bench,
     bundle,
+    calibrate,
     call,
     demo,
     doctor,
@@ -65,6 +66,7 @@ app.add_typer(bundle.app, name="bundle")
 app.command("bench", cls=PlainCommand)(bench.bench)
 app.command("audit", cls=PlainCommand)(audit.audit)
 app.command("evaluate", cls=PlainCommand)(evaluate.evaluate)
+app.command("calibrate", cls=PlainCommand)(calibrate.calibrate)
 app.command("evidence", cls=PlainCommand)(evidence.evidence)
 
 
