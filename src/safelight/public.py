@@ -20,6 +20,7 @@ from safelight.opening import (
     open,
     policy_sha256,
     pull_bundle,
+    source,
     verify_bundle,
     verify_policy,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "policy_text",
     "pull_bundle",
     "redact",
+    "source",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

@@ -35,8 +35,8 @@ def status_when_stopped(arguments: Sequence[str]) -> int:
     Only a guard is meant to be stopped that way. Whatever else is cut short has no result, and
     no result must not read as a good one.
     """
-    command = next((word for word in arguments if not word.startswith("-")), None)
-    return ENDED if command == "guard" else NOTHING_DONE
+    words = [word for word in arguments if not word.startswith("-")]
+    return ENDED if words[:1] == ["guard"] or words[:2] == ["camera", "run"] else NOTHING_DONE
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -18,7 +18,19 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 import safelight
-from safelight.cli import audit, bench, bundle, demo, doctor, entry, guard, policy, screen, testcard
+from safelight.cli import (
+    audit,
+    bench,
+    bundle,
+    camera,
+    demo,
+    doctor,
+    entry,
+    guard,
+    policy,
+    screen,
+    testcard,
+)
 from safelight.cli.plain_help import PlainCommand
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
@@ -44,6 +56,7 @@ app.command("guard", cls=PlainCommand)(guard.guard)
 app.command("demo", cls=PlainCommand)(demo.demo)
 app.command("testcard", cls=PlainCommand)(testcard.write_card)
 app.command("doctor", cls=PlainCommand)(doctor.doctor)
+app.add_typer(camera.app, name="camera")
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
 app.command("bench", cls=PlainCommand)(bench.bench)
