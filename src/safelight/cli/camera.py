@@ -44,10 +44,14 @@ def on(source: Source = DEFAULT_SOURCE, policy: Policy = None, region: Region = 
     safelight.verify_policy("protect" if policy is None else policy)
     arguments: list[str] = []
     if policy is not None:
-        arguments += ["--policy", policy]
+        # systemd starts it elsewhere: a file keeps its place.
+        ours = policy in safelight.policy_names()
+        arguments += ["--policy", policy if ours else str(Path(policy).resolve())]
     if region is not None:
         arguments += ["--region", region]
-    place = camera_unit.write(source, arguments)
+    place = camera_unit.write(
+        str(Path(source).resolve()) if Path(source).is_file() else source, arguments
+    )
     try:
         camera_unit.systemctl("daemon-reload")
         camera_unit.systemctl("enable", camera_unit.NAME)

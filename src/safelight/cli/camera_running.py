@@ -46,12 +46,15 @@ def place() -> Path:
     return folder / "camera"
 
 
-def find() -> Running | None:
-    """Return the guarded camera that runs, or None. No answer is no camera."""
+def find(at: Path | None = None) -> Running | None:
+    """Return the guarded camera that runs, or None. No answer is no camera.
+
+    ``at``: where its socket lies, where it is not this user's usual place.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
         knock.settimeout(_PATIENCE_S)
         try:
-            knock.connect(str(place()))
+            knock.connect(str(place() if at is None else at))
             layout = struct.Struct("3i")
             told = knock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size)
             pid, user, _ = layout.unpack(told)
