@@ -15,7 +15,7 @@ from safelight.cli.plain_help import PlainCommand
 from safelight.errors import UsageError
 
 app = typer.Typer(
-    help="Offer a guarded camera that other apps can choose.",
+    help="Offer a guarded camera to other apps.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
