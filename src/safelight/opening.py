@@ -210,6 +210,15 @@ def prepare(
     return session, from_address is None or from_address.kind is not address.Kind.LISTEN
 
 
+def source(text: str, *, bind: str | None = None) -> Source:
+    """Return the source that an address names, not opened yet, for a host that wraps it.
+
+    Raises:
+        UsageError: it is no source.
+    """
+    return _source(address.parse_source(text, bind=bind), None)
+
+
 def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False) -> VerifiedBundle:
     """Verify a bundle, the default one when None.
 

@@ -21,6 +21,7 @@ from safelight.opening import (
     open,
     policy_sha256,
     pull_bundle,
+    source,
     verify_bundle,
     verify_policy,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "pull_bundle",
     "redact",
     "serve_call",
+    "source",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

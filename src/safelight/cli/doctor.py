@@ -60,7 +60,9 @@ def doctor(
         ),
     ] = False,
 ) -> int:
-    """See whether a guard can run here, and where video may pass through it.
+    """See whether a guard can run here.
+
+    It also says where video may pass through one, and what would make the rest work.
 
     Status 0 if it can, 3 if not. Nothing is sent anywhere.
     """

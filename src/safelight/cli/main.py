@@ -25,6 +25,7 @@ from safelight.cli import (
     bundle,
     calibrate,
     call,
+    camera,
     demo,
     doctor,
     entry,
@@ -61,6 +62,7 @@ app.command("call", cls=PlainCommand)(call.call)
 app.command("demo", cls=PlainCommand)(demo.demo)
 app.command("testcard", cls=PlainCommand)(testcard.write_card)
 app.command("doctor", cls=PlainCommand)(doctor.doctor)
+app.add_typer(camera.app, name="camera")
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
 app.command("bench", cls=PlainCommand)(bench.bench)
