@@ -16,12 +16,14 @@ from pydantic import BaseModel
 from safelight.audit.outcome import Outcome
 from safelight.cli.doctor import Findings
 from safelight.cli.event_line import EventLine
+from safelight.host_command import HostCommand
 from safelight.policies.policy_file import PolicyFile
 from safelight.report import Report
 
 SPEC: Final = Path(__file__).resolve().parent.parent / "spec"
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "audit.schema.json": Outcome,
+    "command.schema.json": HostCommand,
     "doctor.schema.json": Findings,
     "event.schema.json": EventLine,
     "policy.schema.json": PolicyFile,

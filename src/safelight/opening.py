@@ -28,6 +28,8 @@ from safelight.judge.supervisor import ProcessJudge
 from safelight.media import address
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
+from safelight.media.camera_sink import CameraSink
+from safelight.media.coded import CodedPictures
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
 from safelight.report import BundlePart, Head, PolicyPart
@@ -39,6 +41,8 @@ from safelight.types import NS_PER_MS, NS_PER_S, Direction, VerifiedBundle
 
 if TYPE_CHECKING:
     from safelight.bundle.update import Pulled
+
+MIN_SECRET = 16
 
 
 def open(
@@ -55,7 +59,9 @@ def open(
     bind: str | None = None,
     state: str | Path | None = None,
     allow_weak_sandbox: bool = False,
+    copy: bool = False,
     judge: Judge | None = None,
+    secret: bytes | None = None,
 ) -> Session:
     """Guard ``source``, and let what may leave go to ``sink``. The stream begins at once.
 
@@ -74,7 +80,12 @@ def open(
         state: the folder of the cool-down file.
         allow_weak_sandbox: run although the judge's process cannot be isolated here as
             docs/sandbox.md requires.
+        copy: pass H.264 pictures on as they came, coded, where neither they nor what they
+            refer to is covered. For two addresses.
         judge: a ``Judge`` of your own in place of the one that comes with Safelight.
+        secret: at least 16 bytes, the key of tokens and of random audits; new by chance when
+            None. For evaluations, which must come out the same twice; never for a guard that
+            anybody relies on.
 
     Returns:
         A session that is already running.
@@ -97,7 +108,9 @@ def open(
         bind=bind,
         state=state,
         allow_weak_sandbox=allow_weak_sandbox,
+        copy=copy,
         judge=judge,
+        secret=secret,
     )
     session.begin(at_once=at_once)
     return session
@@ -117,7 +130,9 @@ def prepare(
     bind: str | None = None,
     state: str | Path | None = None,
     allow_weak_sandbox: bool = False,
+    copy: bool = False,
     judge: Judge | None = None,
+    secret: bytes | None = None,
     interrupted: Callable[[int, int], None] = alone,
 ) -> tuple[Session, bool]:
     """Return a session that has not begun, and whether it opens in its caller's thread.
@@ -127,6 +142,8 @@ def prepare(
     for name, value in (("policy", policy), ("bundle", bundle), ("state", state), ("bind", bind)):
         if value is not None and not str(value).strip():
             raise UsageError(f"the {name} is empty", "name one, or leave it out")
+    if secret is not None and len(secret) < MIN_SECRET:
+        raise UsageError(f"a secret of {len(secret)} bytes", f"use {MIN_SECRET} or more, or none")
     gone_by, gone_by_sha256 = policies.load_with_digest(policy)
     way = _direction(direction)
     limits_hold = _hold_ns(hold_ms)
@@ -135,6 +152,9 @@ def prepare(
     to_address = address.parse_sink(sink) if isinstance(sink, str) else None
     if from_address and to_address and address.same_file(from_address, to_address):
         raise UsageError("source and sink are the same file", "name another file to write")
+    if copy:
+        _check_copyable(from_address, to_address)
+    coded = CodedPictures() if copy else None
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
@@ -152,7 +172,7 @@ def prepare(
             verified.calibration,
             Views(looking.every, looking.in_turn),
             BlockGate(),
-            secrets.token_bytes(32),
+            secret or secrets.token_bytes(32),
             stream=secrets.randbits(32),
             cool_down=cool_down,
         )
@@ -166,8 +186,8 @@ def prepare(
 
     session = Session(
         Parts(
-            source=source if not isinstance(source, str) else _source(from_address),
-            sink=sink if not isinstance(sink, str) else _sink(to_address),
+            source=source if not isinstance(source, str) else _source(from_address, coded),
+            sink=sink if not isinstance(sink, str) else _sink(to_address, coded),
             judge=looking,
             make_engine=make_engine,
             make_ledger=make_ledger,
@@ -188,6 +208,15 @@ def prepare(
         )
     )
     return session, from_address is None or from_address.kind is not address.Kind.LISTEN
+
+
+def source(text: str, *, bind: str | None = None) -> Source:
+    """Return the source that an address names, not opened yet, for a host that wraps it.
+
+    Raises:
+        UsageError: it is no source.
+    """
+    return _source(address.parse_source(text, bind=bind), None)
 
 
 def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False) -> VerifiedBundle:
@@ -257,16 +286,29 @@ def _hold_ns(hold_ms: int | None) -> int:
     return hold_ms * NS_PER_MS
 
 
-def _source(parsed: address.Address | None) -> Source:
+def _check_copyable(source: address.Address | None, sink: address.Address | None) -> None:
+    if source is None or sink is None:
+        raise UsageError("only addresses can be copied between", "leave copy out")
+    if sink.kind is address.Kind.FILE and sink.target.lower().endswith(".ts"):
+        raise UsageError(f"{sink.shown} cannot take copies", "use .mp4, .mov, .mkv or .flv")
+
+
+def _source(parsed: address.Address | None, coded: CodedPictures | None) -> Source:
     if parsed is None:
         raise UsageError("there is no source", "name one")
-    return AvSource(parsed)
+    return AvSource(parsed, coded=coded)
 
 
-def _sink(parsed: address.Address | None) -> Sink:
+def _sink(parsed: address.Address | None, coded: CodedPictures | None) -> Sink:
     if parsed is None:
         raise UsageError("there is no sink", "name one")
-    return NullSink() if parsed.kind is address.Kind.NULL else AvSink(parsed)
+    match parsed.kind:
+        case address.Kind.NULL:
+            return NullSink()
+        case address.Kind.CAMERA:
+            return CameraSink(parsed.target or None)
+        case _:
+            return AvSink(parsed, coded=coded)
 
 
 def _texts(way: Direction, region: str | None, *, test: bool) -> Texts:

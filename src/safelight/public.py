@@ -9,16 +9,19 @@ from safelight.call import Call, CallEvent, serve_call
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
+from safelight.events_socket import EventsSocket
 from safelight.judge.layers import Layer
 from safelight.judge.own_memory import hide_this_process
 from safelight.judge.sandbox import probe as isolation
 from safelight.media.address import redact
+from safelight.media.gst_path import gst_plugin_path
 from safelight.opening import (
     bundles_folder,
     cool_down,
     open,
     policy_sha256,
     pull_bundle,
+    source,
     verify_bundle,
     verify_policy,
 )
@@ -35,6 +38,7 @@ __all__ = [
     "CallEvent",
     "CardText",
     "Direction",
+    "EventsSocket",
     "Layer",
     "Reason",
     "Report",
@@ -47,6 +51,7 @@ __all__ = [
     "cool_down",
     "default_folder",
     "describe",
+    "gst_plugin_path",
     "hide_this_process",
     "isolation",
     "open",
@@ -56,6 +61,7 @@ __all__ = [
     "pull_bundle",
     "redact",
     "serve_call",
+    "source",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

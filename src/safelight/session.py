@@ -10,7 +10,7 @@ from typing import Literal
 from safelight import report as reporting
 from safelight.errors import EndOfStream, EngineFaultError, SafelightError
 from safelight.events import StreamEvent
-from safelight.media.interface import SourceInfo
+from safelight.media.interface import MayCopy, SourceInfo
 from safelight.report import Report, Tally
 from safelight.run import Parts, Run
 from safelight.types import Interrupt, Resume, State
@@ -197,6 +197,7 @@ class Session:
             unjudged_released,
             outcome=outcome,
             judge_cpu_s=self._parts.judge.cpu_seconds(),
+            copied=sink.copied if isinstance(sink := self._parts.sink, MayCopy) else 0,
             dropped=(*self._parts.source.dropped, *(self._run.dropped if self._run else ())),
             head=self._parts.report_head,
         )

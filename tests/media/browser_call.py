@@ -19,12 +19,14 @@ import aiohttp
 import av
 import numpy as np
 from aiortc import RTCPeerConnection, RTCSessionDescription
+from numpy.typing import NDArray
 from tests.media.chromium import Page, browser, write_camera
 from tests.media.webrtc_peers import Watcher, prefer, until
 
 from safelight.testing import canary
 from safelight.testing.drawings import Rgb
 from safelight.testing.scenes import scene
+from safelight.types import Plane
 
 SIZE: Final = (320, 180)
 RATE: Final = 10
@@ -51,11 +53,12 @@ def write_film(folder: Path, *, moving: bool = False) -> Path:
     return write_camera(folder / "camera.y4m", film(moving=moving), RATE)
 
 
-def _small(grey: np.ndarray) -> np.ndarray:
-    flat = grey.astype(np.float64)
-    flat = flat - flat.mean()
+def _small(grey: Plane) -> NDArray[np.float64]:
+    flat: NDArray[np.float64] = grey.astype(np.float64)
+    flat -= flat.mean()
     length = float(np.sqrt((flat**2).sum()))
-    return np.asarray(flat / (length or 1.0))
+    flat /= length or 1.0
+    return flat
 
 
 class Knower:
@@ -66,7 +69,7 @@ class Knower:
         self._canary = _small(self._shrink(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
 
     @staticmethod
-    def _shrink(frame: av.VideoFrame) -> np.ndarray:
+    def _shrink(frame: av.VideoFrame) -> Plane:
         return np.asarray(frame.reformat(width=64, height=36, format="gray").to_ndarray())
 
     def like(self, frame: av.VideoFrame) -> float:

@@ -35,8 +35,9 @@ def status_when_stopped(arguments: Sequence[str]) -> int:
     Only what guards, a stream or a call, is meant to be stopped that way. Whatever else is cut
     short has no result, and no result must not read as a good one.
     """
-    command = next((word for word in arguments if not word.startswith("-")), None)
-    return ENDED if command in ("guard", "call") else NOTHING_DONE
+    words = [word for word in arguments if not word.startswith("-")]
+    guards = words[:1] in (["guard"], ["call"]) or words[:2] == ["camera", "run"]
+    return ENDED if guards else NOTHING_DONE
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -18,8 +18,9 @@ import av
 
 from safelight.errors import EndOfStream, SafelightError, SourceError
 from safelight.media.av_decode import Decoded
-from safelight.media.av_picture import UnfitPictureError, side_data_of, to_picture
+from safelight.media.av_picture import side_data_of, to_picture
 from safelight.media.av_sound import Chunk, SoundReader
+from safelight.media.fitness import UnfitPictureError
 from safelight.media.flow import Flow
 from safelight.media.interface import DroppedStream, SourceInfo
 from safelight.media.libav import LIBAV_ERRORS
