@@ -22,7 +22,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export PYTHON
 
-.PHONY: help demo test check long e2e bench faults fuzz lint lock setup setup-dev setup-peers
+.PHONY: help demo test check long e2e bench evidence faults fuzz lint lock setup setup-dev setup-peers setup-pages
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,10 +30,10 @@ help: ## list the targets
 demo: setup ## guard a drawn scene with a canary in it; writes safelight-demo/
 	@$(BIN)/safelight demo
 
-test: setup-dev setup-peers lint ## everything CI runs: lint, types, all tests but the long ones
+test: setup-dev setup-peers setup-pages lint ## everything CI runs: lint, types, all tests but the long ones
 	@$(PYTEST) -m "not long"
 
-long: setup-dev setup-peers ## what needs minutes and a quiet machine: the audit's planted violations, the fuzzer's
+long: setup-dev setup-peers setup-pages ## what needs minutes and a quiet machine: the audit's planted violations, the fuzzer's
 	@$(BIN)/pytest -m long
 
 check: setup-dev lint ## the quick part: lint, types, fast tests
@@ -44,6 +44,12 @@ e2e: setup-dev setup-peers ## the tests that start other programs on loopback
 
 bench: setup ## measure speed on this machine
 	@$(BIN)/safelight bench
+
+# MEDIA is where the ordinary test clips lie; without them what needs them is "not measured".
+MEDIA ?= ../shared/media
+OUT ?= safelight-evidence
+evidence: setup-dev setup-pages ## run what the evidence pack reports, and write pack, page and brief
+	@$(BIN)/safelight evidence --brief --out $(OUT) $(if $(wildcard $(MEDIA)),--media $(MEDIA))
 
 fuzz: setup-dev ## search every parser for inputs that break it; SECONDS=60 for each
 	@$(BIN)/python -m tests.fuzz.long --seconds $(SECONDS) $(TARGETS)
@@ -66,7 +72,7 @@ setup:
 setup-dev:
 	@tools/setup-venv dev
 
-# The system packages that tests need, as the programs that the guard talks to or lives in.
+# The system packages that tests need: the programs that the guard talks to or lives in.
 setup-peers:
 	@tools/need-program ffmpeg ffmpeg "the tests that publish and read RTMP"
 	@tools/need-program node nodejs "the tests of a host app in another language"
@@ -75,8 +81,14 @@ setup-peers:
 	  "the tests of the GStreamer element"
 	@tools/need-program "gst-inspect-1.0 pipewiresink && command -v wireplumber && command -v pw-cli && command -v dbus-daemon" \
 	  "pipewire pipewire-bin wireplumber gstreamer1.0-pipewire dbus" "the tests of the guarded camera"
-	@tools/need-program "command -v chromium && command -v Xvfb && command -v gdbus && ls /usr/libexec/xdg-desktop-portal-gtk" \
-	  "chromium xvfb xdg-desktop-portal xdg-desktop-portal-gtk libglib2.0-bin" "the tests of the guarded camera in a browser"
+	@tools/need-program "command -v Xvfb && command -v gdbus && ls /usr/libexec/xdg-desktop-portal-gtk" \
+	  "xvfb xdg-desktop-portal xdg-desktop-portal-gtk libglib2.0-bin" "the tests of the guarded camera in a browser"
+	@tools/need-program chromium chromium "the tests of calls from a real browser"
+
+# WeasyPrint lays out PDF with Pango, which is a system library.
+setup-pages:
+	@tools/need-library libpangoft2-1.0.so.0 libpangoft2-1.0-0 "PDF of the evidence"
+	@tools/need-library libharfbuzz-subset.so.0 libharfbuzz-subset0 "PDF of the evidence"
 
 lock: ## pin the dependencies of pyproject.toml anew, with hashes (needs the network)
 	@tools/lock

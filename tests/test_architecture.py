@@ -17,7 +17,7 @@ KNOWN = words(
     safelight.bundle.trust safelight.bundle.update safelight.judge safelight.judge.judge
     safelight.judge.worker
     safelight.media safelight.media.interface safelight.messages safelight.cli
-    safelight.cli.guard safelight.evaluation safelight.testing"""
+    safelight.cli.guard safelight.evaluation safelight.evaluation_door safelight.testing"""
 )
 
 
@@ -84,6 +84,10 @@ BAD: tuple[tuple[Rule, str, str], ...] = (
     (import_rules.only_updates_fetch, "safelight.media", "from tuf.ngclient import Updater"),
     (import_rules.only_updates_fetch, "safelight.judge.worker", "import safelight.bundle.update"),
     (import_rules.only_updates_fetch, "safelight.bundle.trust", "from . import update"),
+    (import_rules.the_door, "safelight.session", "from safelight import evaluation_door"),
+    (import_rules.the_door, "safelight.cli.guard", "import safelight.evaluation_door"),
+    (import_rules.the_door, "safelight", "from safelight.evaluation_door import Looker"),
+    (import_rules.the_door, "safelight.testing.film", "from ..evaluation_door import Looker"),
     (source_rules.mints, "safelight.session", "from safelight.types import RELEASE_MINT"),
     (source_rules.mints, "safelight.session", "from safelight.types import TRUST_MINT as key"),
     (source_rules.mints, "safelight.session", "types.RELEASE_MINT"),
@@ -129,6 +133,7 @@ GOOD: tuple[tuple[str, str], ...] = (
     ("safelight.session", "from safelight.core.engine import Engine\nfrom safelight import report"),
     ("safelight", "from safelight.session import Session\nfrom safelight.types import Frame"),
     ("safelight.cli.guard", "from safelight import open as guard\nprint(1)\nimport typer"),
+    ("safelight.evaluation.looking", "from safelight.evaluation_door import Looker"),
     ("safelight.media", "def write(frame: SafeFrame) -> None: isinstance(frame, SafeFrame)"),
 )
 

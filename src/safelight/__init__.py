@@ -18,6 +18,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from safelight.public import (
+        Call,
+        CallEvent,
         CardText,
         Direction,
         EventsSocket,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         policy_text,
         pull_bundle,
         redact,
+        serve_call,
         source,
         stand_in_folder,
         state_folder,
@@ -64,6 +67,8 @@ else:
 
 
 __all__ = [
+    "Call",
+    "CallEvent",
     "CardText",
     "Direction",
     "EventsSocket",
@@ -88,6 +93,7 @@ __all__ = [
     "policy_text",
     "pull_bundle",
     "redact",
+    "serve_call",
     "source",
     "stand_in_folder",
     "state_folder",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from safelight.bundle.trust import default_folder, describe, stand_in_folder, who_signed
+from safelight.call import Call, CallEvent, serve_call
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
@@ -33,6 +34,8 @@ from safelight.types import CardText, Direction, Reason, State
 __version__ = version("safelight")
 
 __all__ = [
+    "Call",
+    "CallEvent",
     "CardText",
     "Direction",
     "EventsSocket",
@@ -57,6 +60,7 @@ __all__ = [
     "policy_text",
     "pull_bundle",
     "redact",
+    "serve_call",
     "source",
     "stand_in_folder",
     "state_folder",

@@ -19,7 +19,7 @@ from safelight.core.held import Held
 from safelight.core.load import Load
 from safelight.core.sequential import Sequential
 from safelight.core.sound import SoundHold, _Chunk
-from safelight.core.stream import Stream
+from safelight.core.stream import CoolDown, Stream
 from safelight.types import NS_PER_MS, NS_PER_S, Absent, Frame, Scores, Token
 
 CHANGING = (Engine, Stream, Held, Load, Flow, SoundHold, Sequential, Entry, Oracle, Seen, Chunk)
@@ -97,6 +97,8 @@ class Fingerprint:
         if isinstance(thing, _Chunk):
             span = (self._pts(thing.start_ns), self._pts(thing.end_ns))
             return (thing.token, span, self._now(thing.arrived_ns), thing.clock)
+        if isinstance(thing, CoolDown):
+            return (thing.level, self._now(thing.until_ns))
         if thing is None or isinstance(thing, int | str | bytes):
             return thing
         # Everything else never changes: its value counts, or there is only one of it.

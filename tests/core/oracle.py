@@ -33,6 +33,7 @@ from safelight.types import (
     Fault,
     FaultKind,
     Frame,
+    Interrupt,
     Mute,
     Picture,
     PictureArrived,
@@ -119,6 +120,7 @@ class Oracle:
     covered: int = 0
     interrupted: int = 0
     dropped: int = 0
+    must_interrupt: bool = False
 
     # --- events ---------------------------------------------------------------------------
 
@@ -142,6 +144,9 @@ class Oracle:
             self._command(command)
         left = must_go & set(self.held)
         assert not left, f"held across a break: {left}"
+        if self.must_interrupt and not self.stopped:
+            assert self.state is State.INTERRUPTED, "the other direction was not heeded"
+        self.must_interrupt = False
         self._prune()
 
     @staticmethod
@@ -165,6 +170,9 @@ class Oracle:
                 self._judge_gone()
             case Fault(_, FaultKind.SOURCE) | SourceEnded():
                 self.ended = True
+            case Interrupt():
+                self.until_ns = max(self.until_ns, event.until_ns)
+                self.must_interrupt = True
             case Resume() if not self.ended and self.state is State.INTERRUPTED:
                 if self.now_ns >= self.until_ns:
                     self._may_resume = True

@@ -71,6 +71,14 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             help="Run although the judge cannot be isolated here. See safelight doctor.",
         ),
     ] = False,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy",
+            help="Pass H.264 pictures on as they came, coded, where nothing of them is covered."
+            " Much cheaper; trusts the stream's structure more (docs/media.md).",
+        ),
+    ] = False,
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a JSON report at the end.")
     ] = None,
@@ -158,6 +166,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             bundle=chosen.bundle,
             test_bundle=test_bundle,
             allow_weak_sandbox=allow_weak_sandbox,
+            copy=copy,
             hold_ms=chosen.hold_ms,
             resume_after_s=after,
             region=chosen.region,

@@ -237,6 +237,11 @@ def _turn(matrix: tuple[int, int, int, int] | None) -> tuple[_Turn, bool]:
     )
 
 
+def is_upright(frame: av.VideoFrame) -> bool:
+    """Whether a frame is stored as it is shown."""
+    return _display_matrix(frame) in (None, (1, 0, 0, 1))
+
+
 def side_data_of(frame: av.VideoFrame) -> list[str]:
     """Name what hangs on a frame and is left behind: everything but the display matrix."""
     try:

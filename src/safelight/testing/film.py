@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -107,7 +109,7 @@ class Shown:
     """One picture of a film: when, its luma as stored, uint8 (height, width), and in colour."""
 
     at_s: float
-    luma: Plane
+    luma: Plane = field(repr=False)
     rgb: Rgb = field(repr=False)
 
 
@@ -123,6 +125,15 @@ def read_back(path: Path) -> Iterator[Shown]:
                 yield Shown(float(frame.time or 0.0), _luma(frame), _rgb(frame))
     except (FFmpegError, OSError, IndexError) as error:
         raise SourceError(f"{path} cannot be read back", "see whether it is whole") from error
+
+
+def streams(path: Path) -> Counter[str]:
+    """Return how many streams of each kind a film holds; empty when it is none."""
+    try:
+        with av.open(str(path)) as film:
+            return Counter(stream.type for stream in film.streams)
+    except (FFmpegError, OSError):
+        return Counter()
 
 
 def loudness(path: Path, step_s: float = 0.1) -> list[float]:
@@ -174,3 +185,36 @@ def _luma(frame: av.VideoFrame) -> Plane:
 def _cannot(path: Path, error: BaseException) -> SinkError:
     why = (getattr(error, "strerror", None) or type(error).__name__).lower()
     return SinkError(f"cannot write {path} ({why})", _HINT)
+
+
+def recoded(film: Sequence[Rgb], *, quantiser: int) -> list[Rgb]:
+    """Send pictures through H.264 and back, in memory.
+
+    Args:
+        film: uint8 (height, width, 3), all of one size with even sides.
+        quantiser: 0 (lossless) to 51 (worst).
+
+    Raises:
+        SinkError: they cannot be coded, or not all of them come back.
+    """
+    if not film:
+        return []
+    height, width = film[0].shape[:2]
+    held = io.BytesIO()
+    try:
+        with av.open(held, "w", format="matroska") as out:
+            stream = out.add_stream("libx264", rate=30)
+            stream.width, stream.height = width, height
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"preset": "veryfast", "qp": str(quantiser), "threads": "1"}
+            for rgb in film:
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+            out.mux(stream.encode())
+        held.seek(0)
+        with av.open(held, "r") as back:
+            made = [_rgb(frame) for frame in back.decode(video=0)]
+    except (FFmpegError, OSError) as error:
+        raise SinkError("the pictures cannot be coded", "see whether libx264 is there") from error
+    if len(made) != len(film):
+        raise SinkError(f"{len(made)} pictures came back of {len(film)}", "report it")
+    return made

@@ -1,0 +1,113 @@
+"""Faults of a corpus that can be seen before anything runs: each is found and named.
+
+A fault never makes a number better: the item is left out of every figure and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Literal
+
+from safelight.errors import UsageError
+from safelight.evaluation.figures import Part
+from safelight.evaluation.manifest import RIGHTS, Corpus, Item
+
+Kind = Literal[
+    "file missing",
+    "duplicated clip",
+    "unknown licence",
+    "shared cluster",
+    "corrupt video",
+    "the guard failed",
+    "absent evidence",
+    "group missed",
+    "gate leak",
+]
+_CHUNK: Final = 1 << 20
+
+
+class Fault(Part):
+    """Something wrong with an item, or found by way of it. ``item`` counts from 0."""
+
+    kind: Kind
+    item: int | None
+    what: str
+
+
+def check(corpus: Corpus, folder: Path) -> tuple[Fault, ...]:
+    """Return what is wrong with the items themselves, in their order.
+
+    Files are told apart by a digest that is held in memory for as long as this takes.
+    """
+    found = []
+    seen: dict[bytes, int] = {}
+    for index, item in enumerate(corpus.items):
+        if item.rights not in RIGHTS:
+            found.append(
+                Fault(
+                    kind="unknown licence",
+                    item=index,
+                    what=f"rights {item.rights!r} are none of {', '.join(sorted(RIGHTS))}",
+                )
+            )
+        known = _known(item, folder)
+        if known is None:
+            found.append(Fault(kind="file missing", item=index, what="it cannot be read"))
+        elif known in seen:
+            found.append(
+                Fault(
+                    kind="duplicated clip",
+                    item=index,
+                    what=f"the same bytes as item {seen[known]}",
+                )
+            )
+        else:
+            seen[known] = index
+    return tuple(found)
+
+
+def usable(corpus: Corpus, faults: Iterable[Fault]) -> tuple[int, ...]:
+    """Return the indices of the items without a fault."""
+    faulty = {fault.item for fault in faults}
+    return tuple(i for i in range(len(corpus.items)) if i not in faulty)
+
+
+def refuse_shared(fitted_on: Iterable[str], evaluated_on: Iterable[str]) -> None:
+    """Refuse two corpora that share clusters: what was fitted on one would look too good.
+
+    Raises:
+        UsageError: they share one.
+    """
+    shared = sorted(set(fitted_on) & set(evaluated_on))
+    if shared:
+        more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+        raise UsageError(
+            f"a shared cluster: {shared[0]!r}{more} is in both corpora",
+            "no person, household or case may be in the calibration and in the evaluation",
+        )
+
+
+def place(item: Item, folder: Path) -> Path:
+    """Return where an item's file lies.
+
+    Raises:
+        ValueError: it is drawn and has none.
+    """
+    if item.file is None:
+        raise ValueError("a drawing has no file")
+    return folder / item.file
+
+
+def _known(item: Item, folder: Path) -> bytes | None:
+    if item.drawing is not None:
+        return repr(item.drawing).encode()
+    digest = hashlib.sha256()
+    try:
+        with place(item, folder).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return None
+    return digest.digest()

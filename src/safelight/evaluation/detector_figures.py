@@ -1,0 +1,286 @@
+"""Each detector by itself, in figures: ROC, rates at fixed false alarms, calibration, ages."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as _sklearn
+
+from safelight.evaluation import figures, statistics
+from safelight.evaluation.evaluating import Ran
+from safelight.evaluation.figures import Figure, Part
+from safelight.evaluation.looking import Sample
+from safelight.evaluation.manifest import Item
+
+# scikit-learn has no types of its own; what passes this file has ours.
+metrics: Any = _sklearn
+
+Floats = NDArray[np.float64]
+FIXED_FPR: Final = (0.01, 0.001)
+LIMITS: Final = (0.2, 0.5, 0.8)
+BINS: Final = 10
+P_UNDER_18_LIMITS: Final = (0.3, 0.5)
+_MINORS: Final = {"0-12", "13-15", "16-17"}
+_ADULTS: Final = {"18-24", "25-39", "40-59", "60+", "adult"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Scores of pictures in [0, 1], whether each is positive, and its cluster."""
+
+    scores: Floats
+    positive: NDArray[np.bool_]
+    clusters: tuple[str, ...]
+
+    @property
+    def has_both(self) -> bool:
+        """Whether there are positives and negatives."""
+        return bool(self.positive.any() and not self.positive.all())
+
+
+class Curve(Part):
+    """Points of a plot; what each axis is stands with the plot."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+def pairs(ran: Ran) -> list[tuple[Item, tuple[Sample, ...]]]:
+    """Return the items that were looked at, with their samples."""
+    return [
+        (ran.corpus.items[result.item], result.samples)
+        for result in ran.results
+        if result.samples is not None
+    ]
+
+
+def scored(ran: Ran) -> Scored:
+    """Return every sample that has a score and a known truth."""
+    rows = [
+        (sample.score, sample.positive, item.cluster)
+        for item, samples in pairs(ran)
+        if item.is_positive or item.is_benign
+        for sample in samples
+        if sample.score is not None
+    ]
+    return Scored(
+        np.array([row[0] for row in rows], dtype=np.float64),
+        np.array([row[1] for row in rows], dtype=np.bool_),
+        tuple(row[2] for row in rows),
+    )
+
+
+def sexual(ran: Ran) -> tuple[Figure, ...]:
+    """Return the figures of the detector that scores, on single pictures."""
+    data = scored(ran)
+    many, seed = len(set(data.clusters)), ran.protocol.seed
+    negatives = ~data.positive
+    found = [_absent(ran)]
+    for limit in LIMITS:
+
+        def share(chosen: NDArray[np.intp], limit: float = limit) -> float:
+            mine = chosen[negatives[chosen]]
+            return float((data.scores[mine] >= limit).mean()) if len(mine) else math.nan
+
+        found.append(
+            figures.clustered(
+                f"fpr_at_{limit}",
+                f"share of benign pictures with a score of {limit} or more",
+                share(np.arange(len(data.scores))),
+                int(negatives.sum()),
+                "pictures",
+                clusters=many,
+                found=statistics.over_clusters(data.clusters, share, seed=seed),
+            )
+        )
+    if negatives.any():
+        found.append(
+            figures.plain(
+                "highest_benign_score",
+                "highest score of a benign picture",
+                float(data.scores[negatives].max()),
+                int(negatives.sum()),
+                "pictures",
+            )
+        )
+    return (*found, *_two_sided(data, many, seed))
+
+
+def _absent(ran: Ran) -> Figure:
+    samples = [sample for _, found in pairs(ran) for sample in found]
+    refused = sum(sample.score is None for sample in samples)
+    return figures.plain(
+        "absent_evidence",
+        "pictures whose evidence was refused (a guard covers them)",
+        refused,
+        len(samples),
+        "pictures",
+    )
+
+
+def _two_sided(data: Scored, many: int, seed: int) -> list[Figure]:
+    note = "Positives are what the corpus says they are: canaries say nothing about recall."
+    if not data.has_both:
+        return [figures.unmeasured("auc", "area under the ROC curve", "no positives, or no others")]
+
+    def auc(chosen: NDArray[np.intp]) -> float:
+        y = data.positive[chosen]
+        if y.all() or not y.any():
+            return math.nan
+        return float(metrics.roc_auc_score(y, data.scores[chosen]))
+
+    everything = np.arange(len(data.scores))
+    inside, n = int(data.positive.sum()), len(data.scores)
+    found = [
+        figures.clustered(
+            "auc",
+            "area under the ROC curve",
+            auc(everything),
+            n,
+            "pictures",
+            clusters=many,
+            found=statistics.over_clusters(data.clusters, auc, seed=seed),
+            note=note,
+        ),
+        figures.plain(
+            "brier",
+            "Brier score, the score taken as a probability",
+            float(metrics.brier_score_loss(data.positive, data.scores)),
+            n,
+            "pictures",
+        ),
+        figures.plain(
+            "calibration_error",
+            "expected calibration error, the score taken as a probability",
+            calibration_error(data.positive, data.scores),
+            n,
+            "pictures",
+        ),
+    ]
+    for fpr in FIXED_FPR:
+        negatives = n - inside
+        if negatives * fpr < 1:
+            least = math.ceil(1 / fpr)
+            said = f"{negatives} negatives; it needs {least}"
+            found.append(figures.unmeasured(f"tpr_at_fpr_{fpr}", f"TPR at FPR {fpr}", said))
+            continue
+        caught = round(tpr_at(data.positive, data.scores, fpr) * inside)
+        found.append(
+            figures.proportion(
+                f"tpr_at_fpr_{fpr}", f"TPR at FPR {fpr}", caught, inside, "pictures", note=note
+            )
+        )
+    return found
+
+
+def tpr_at(positive: NDArray[np.bool_], scores: Floats, fpr: float) -> float:
+    """Return the largest true positive rate whose false positive rate is at most ``fpr``."""
+    false, true, _ = metrics.roc_curve(positive, scores, drop_intermediate=False)
+    return float(true[false <= fpr].max())
+
+
+def calibration_error(positive: NDArray[np.bool_], p: Floats, bins: int = BINS) -> float:
+    """Return the mean gap between said and seen over ``bins`` equal bins, weighted by count."""
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    total = 0.0
+    for index in range(bins):
+        mine = which == index
+        if mine.any():
+            total += float(mine.sum()) * abs(float(p[mine].mean() - positive[mine].mean()))
+    return total / len(p)
+
+
+def roc(data: Scored) -> Curve | None:
+    """Return (false positive rate, true positive rate); None without both kinds."""
+    if not data.has_both:
+        return None
+    false, true, _ = metrics.roc_curve(data.positive, data.scores)
+    return Curve(x=_points(false), y=_points(true))
+
+
+def reliability(positive: NDArray[np.bool_], p: Floats, bins: int = BINS) -> Curve | None:
+    """Return (mean said, share seen) of each bin that holds anything."""
+    if not (positive.any() and not positive.all()):
+        return None
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    held = [which == index for index in range(bins) if (which == index).any()]
+    return Curve(
+        x=_points([float(p[m].mean()) for m in held]),
+        y=_points([float(positive[m].mean()) for m in held]),
+    )
+
+
+def _points(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(float(value), 6) for value in values)
+
+
+# --- ages, as NIST's age evaluation reports them -------------------------------------------------
+
+
+def ages(ran: Ran) -> tuple[Figure, ...]:
+    """Return the errors of the P(<18) estimate by age band, and the mean absolute error.
+
+    The mean absolute error is averaged over cells of sex and age band (NIST IR 8525), so that
+    a corpus with many of one kind does not decide it.
+    """
+    faces: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    errors: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for item, samples in pairs(ran):
+        for sample in samples:
+            for face in sample.faces or ():
+                faces[item.age_band].append((item.cluster, face.p_under_18))
+                if item.age_years is not None:
+                    cell = (item.groups.get("sex", "unknown"), item.age_band)
+                    errors[cell].append(abs(face.years - item.age_years))
+    found = [f for band in sorted(faces) for f in _band(band, faces[band], ran.protocol.seed)]
+    if not faces:
+        found.append(
+            figures.unmeasured("p_under_18", "P(<18) estimate", "no face was found, or no detector")
+        )
+    what = "mean absolute age error, averaged over cells of sex and age band"
+    if errors:
+        cells = [float(np.mean(cell)) for cell in errors.values()]
+        n = sum(len(cell) for cell in errors.values())
+        found.append(
+            figures.plain("age_mae", what, float(np.mean(cells)), n, "faces", unit="years")
+        )
+    else:
+        said = "no item of this corpus states an age in years"
+        found.append(figures.unmeasured("age_mae", what, said, unit="years"))
+    return tuple(found)
+
+
+def _band(band: str, faces: list[tuple[str, float]], seed: int) -> list[Figure]:
+    clusters = [cluster for cluster, _ in faces]
+    p = np.array([value for _, value in faces])
+    many = len(set(clusters))
+    found = []
+    for limit in P_UNDER_18_LIMITS:
+        if band in _MINORS:
+            what, wrong = f"P(<18) estimate below {limit}: wrong", p < limit
+        else:
+            wrong = p >= limit
+            end = ": wrong" if band in _ADULTS else ""
+            what = f"P(<18) estimate of {limit} or more{end}"
+
+        def share(chosen: NDArray[np.intp], wrong: NDArray[np.bool_] = wrong) -> float:
+            return float(wrong[chosen].mean())
+
+        found.append(
+            figures.clustered(
+                f"p_under_18_at_{limit}.{band.replace('+', '-plus')}",
+                f"age band {band}: {what}",
+                float(wrong.mean()),
+                len(p),
+                "faces",
+                clusters=many,
+                found=statistics.over_clusters(clusters, share, seed=seed),
+            )
+        )
+    return found

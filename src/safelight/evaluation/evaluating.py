@@ -1,0 +1,124 @@
+"""Runs an evaluation: the whole guard and each detector, over every item of a corpus."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safelight
+from safelight.errors import SafelightError
+from safelight.evaluation import checking, guarding, looking, protocol
+from safelight.evaluation.checking import Fault
+from safelight.evaluation.guarding import Setup
+from safelight.evaluation.manifest import Corpus, Item
+from safelight.evaluation.protocol import Changed, Protocol
+from safelight.evaluation.results import ItemResult, Store
+from safelight.evaluation_door import Looker, Looking
+from safelight.types import VerifiedBundle
+
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to evaluate. ``folder`` holds the corpus's files; ``out`` None: keep nothing.
+
+    ``looker`` and ``guard_options`` are for tests, which plant a detector or a judge.
+    """
+
+    corpus: Corpus
+    folder: Path
+    setup: Setup = field(default_factory=Setup)
+    out: Path | None = None
+    key: bytes | None = None
+    jobs: int = 1
+    looker: Callable[[VerifiedBundle], Looking] = Looker
+    guard_options: Callable[[], dict[str, Any]] = dict
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a run gave: results of the usable items, and every fault."""
+
+    corpus: Corpus
+    bundle: VerifiedBundle
+    protocol: Protocol
+    post_hoc: tuple[Changed, ...]
+    results: tuple[ItemResult, ...]
+    faults: tuple[Fault, ...]
+
+
+def run(plan: Plan, tell: Tell = lambda _done, _all: None) -> Ran:
+    """Evaluate. The protocol is digested, and written down, before the first item.
+
+    Raises:
+        SafelightError: the bundle, policy or corpus cannot be used, or the folder not written.
+    """
+    bundle = safelight.verify_bundle(plan.setup.bundle, test_bundle=plan.setup.test_bundle)
+    sealed = plan.key is not None
+    digest = protocol.manifest_digest(plan.corpus, plan.key)
+    meant = protocol.of(plan.corpus, bundle, plan.setup, digest=digest, sealed=sealed)
+    post_hoc: tuple[Changed, ...] = ()
+    if plan.out is not None:
+        before = protocol.earlier(plan.out)
+        post_hoc = protocol.compare(before, meant) if before is not None else ()
+        protocol.write(plan.out, meant)
+    found = checking.check(plan.corpus, plan.folder)
+    todo = checking.usable(plan.corpus, found)
+    # In a sealed room nothing of an item is written, so a run that breaks begins again.
+    store = Store(None if sealed else plan.out, meant.sha256)
+    _run_all(plan, bundle, [i for i in todo if not store.has(i)], store, tell)
+    results = store.of(todo)
+    failed = tuple(result.fault for result in results if result.fault is not None)
+    return Ran(plan.corpus, bundle, meant, post_hoc, results, (*found, *failed))
+
+
+def _run_all(plan: Plan, bundle: VerifiedBundle, todo: list[int], store: Store, tell: Tell) -> None:
+    done, own = 0, threading.local()
+    tell(done, len(todo))
+
+    def looker() -> Looking:
+        # Detectors serve one thread each; loading them is slow, so a thread keeps its own.
+        if not hasattr(own, "looker"):
+            own.looker = plan.looker(bundle)
+        kept: Looking = own.looker
+        return kept
+
+    def work(index: int) -> ItemResult:
+        return _one(plan, index, plan.corpus.items[index], looker())
+
+    with ThreadPoolExecutor(max_workers=max(1, plan.jobs)) as pool:
+        running: list[Future[ItemResult]] = [pool.submit(work, index) for index in todo]
+        try:
+            for future in as_completed(running):
+                store.add(future.result())
+                done += 1
+                tell(done, len(todo))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one(plan: Plan, index: int, item: Item, looker: Looking) -> ItemResult:
+    try:
+        guarded, spent = guarding.run(item, plan.folder, plan.setup, looker, **plan.guard_options())
+        samples = looking.look(item, plan.folder, plan.setup, looker)
+    except SafelightError as error:
+        return _faulty(index, item, type(error).__name__)
+    if item.pictures is not None and guarded.pictures != item.pictures:
+        what = f"{guarded.pictures} pictures came of {item.pictures}"
+        fault = Fault(kind="corrupt video", item=index, what=what)
+        return ItemResult(item=index, fault=fault)
+    return ItemResult(item=index, guarded=guarded, spent=spent, samples=samples)
+
+
+def _faulty(index: int, item: Item, kind: str) -> ItemResult:
+    # Only its kind: the text of an error can name a file, and a sealed run must not.
+    corrupt = item.file is not None and kind in {"SourceError", "SourceLostError"}
+    said = "it cannot be read to its end" if corrupt else f"no result ({kind})"
+    fault = Fault(kind="corrupt video" if corrupt else "the guard failed", item=index, what=said)
+    return ItemResult(item=index, fault=fault)
