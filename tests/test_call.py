@@ -6,6 +6,8 @@ Bright pictures stand for what must not be seen; a fake judge says so, or fails 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +17,9 @@ import numpy as np
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
+from tests.media.browser_call import LIKE, Knower
 from tests.media.webrtc_peers import (
+    HUM_HZ,
     Camera,
     Microphone,
     Watcher,
@@ -25,12 +29,16 @@ from tests.media.webrtc_peers import (
 )
 
 import safelight
+from safelight.judge.supervisor import ProcessJudge
+from safelight.testing.canary import at_size, load
 from safelight.testing.fakes import Breaks, FakeJudge, Reply, Says, Silent, scores
+from safelight.testing.scenes import scene
 from safelight.types import Picture, State, Token
 
 BENIGN, BRIGHT = 110, 220
 SIZE = (144, 192, 3)
 SEEN = 165  # brighter than this is the bright picture, whatever a codec made of it
+SHRILL_HZ = 2000.0
 CARD = 80  # darker than this is a card
 
 
@@ -59,11 +67,20 @@ class Room:
             return self.judges[-1]
 
         self.call = safelight.Call(state=state, make_judge=make, region="GB")
-        self.camera = Camera(lambda at: shown(self.level, at))
+        self.was_bright = False
+        self.camera = Camera(self.draw)
         self.out = self.call.guarded(self.camera)
-        self.sound = self.call.guarded(Microphone())
+        self.sound = self.call.guarded(Microphone(self.pitch_hz))
         self.here.addTrack(self.out)
         self.here.addTrack(self.sound)
+
+    def draw(self, at_s: float) -> np.ndarray:
+        self.was_bright = self.level == BRIGHT
+        return shown(self.level, at_s)
+
+    def pitch_hz(self) -> float:
+        """What goes with a bright picture sounds another way."""
+        return SHRILL_HZ if self.was_bright else HUM_HZ
 
     async def begin(self, codec: str = "VP8") -> None:
         prefer(self.here, codec)
@@ -93,7 +110,7 @@ class Room:
 
 
 def talk(story: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), 60))
+    asyncio.run(asyncio.wait_for(story(), 120))
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
@@ -113,12 +130,14 @@ def test_what_is_covered_never_arrives_and_the_rest_comes_back(codec: str, tmp_p
             assert room.bright() == 0
             cards = [s for s in room.seen.pictures if s.at_s > began_s and s.luma < CARD]
             assert cards
-            # Sound: silent while cards came, there before and after. Opus fades within a frame.
+            # Sound: none of what went with the bright pictures, but for 50 ms at most.
+            shrill = [hz for hz in room.seen.pitches if abs(hz - SHRILL_HZ) < 200]
+            assert len(shrill) * 20 <= 50
+            assert [hz for hz in room.seen.pitches if abs(hz - HUM_HZ) < 100]
             first, last = cards[0].at_s, cards[-1].at_s
-            inside = [loud for at, loud in room.seen.loud if first + 0.1 < at < last - 0.1]
+            inside = [loud for at, loud in room.seen.loud if first + 0.4 < at < last - 0.1]
             assert inside
             assert max(inside) < 50
-            assert max(loud for at, loud in room.seen.loud if at < began_s) > 1000
             report = room.call.reports["outgoing", "camera"]
             assert report.frames.unjudged_released == 0
             assert report.frames.covered > 0
@@ -354,5 +373,46 @@ def test_a_judge_that_does_not_start_lets_nothing_leave(tmp_path: Path) -> None:
         with pytest.raises(safelight.SafelightError):
             await asyncio.to_thread(call.wait, 20)
         call.close()
+
+    talk(story)
+
+
+@pytest.mark.slow
+def test_the_real_judge_is_killed_and_the_call_goes_on(tmp_path: Path) -> None:
+    """Real judge, real canary: no frame unjudged, the card, then the picture again."""
+    judges: list[ProcessJudge] = []
+    canary = load("cup")
+
+    def make() -> ProcessJudge:
+        judges.append(ProcessJudge(safelight.verify_bundle()))
+        return judges[-1]
+
+    async def story() -> None:
+        shows_canary = False
+
+        def draw(_: float) -> np.ndarray:
+            return at_size(canary, (320, 180)) if shows_canary else scene(1.0, (320, 180))
+
+        with safelight.Call(state=tmp_path, make_judge=make) as call:
+            out = call.guarded(Camera(draw, rate=8))
+            seen = Watcher(keep=True)
+            seen.watch(out)
+            await until(lambda: call.state is State.LIVE, 60)
+            killed = judges[0].pid
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            await until(lambda: call.state is not State.LIVE)
+            shows_canary = True
+            await until(lambda: call.state is State.COVERED, 60)
+            shows_canary = False
+            await until(lambda: call.state is State.LIVE, 60)
+            assert judges[0].pid not in {None, killed}
+            call.close()
+            assert await asyncio.to_thread(call.wait, 20)
+            report = call.reports["outgoing", "camera"]
+            assert report.frames.unjudged_released == 0
+            assert any(fault.what for fault in report.faults)
+            knower = Knower()
+            assert all(knower.like(s.frame) < LIKE for s in seen.pictures if s.frame is not None)
 
     talk(story)

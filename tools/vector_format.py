@@ -162,7 +162,8 @@ class Dialogue(Part):
             for key, value in self.limits.items()
         }
         table = {
-            (pair.a, pair.b): Likeness(pair.still, pair.changed_permille) for pair in self.likeness
+            (pair.a, pair.b): Likeness(pair.still, pair.changed_permille, pair.changed_permille, 0)
+            for pair in self.likeness
         }
         policy: dict[str, Any] = dict(self.policy)
         return Engine(

@@ -216,7 +216,7 @@ def source(text: str, *, bind: str | None = None) -> Source:
     Raises:
         UsageError: it is no source.
     """
-    return _source(address.parse_source(text, bind=bind), coded=None)
+    return _source(address.parse_source(text, bind=bind), None)
 
 
 def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False) -> VerifiedBundle:

@@ -16,6 +16,7 @@ def test_every_flag_has_its_key(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
         'policy = "protect"\ndirection = "incoming"\nbundle = "b"\nreport = "r"\nevents = "-"\n'
+        'events-socket = "e"\n'
         'hold-ms = 100\nresume-after = 2\nregion = "GB"\nbind = "192.168.0.1"\nstate = "s"\n'
         "quiet = true\n"
     )
@@ -69,6 +70,7 @@ def test_a_file_that_lies_about_cannot_choose_a_stand_in(tmp_path: Path) -> None
     "line",
     [
         "events = '../victim'",
+        "events-socket = 'e'",
         "report = 'r'",
         "state = 's'",
         "bundle = 'b'",

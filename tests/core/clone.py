@@ -26,7 +26,9 @@ CHANGING = (Engine, Stream, Held, Load, Flow, SoundHold, Sequential, Entry, Orac
 COUNTED = words(
     "_shown_ns shown_ns released covered interrupted dropped _last_answer_ns _service_ns"
 )
-TIMES = words("now_ns _now_ns due_ns deadline_ns asked_ns said_ns until_ns _last_out_now_ns")
+TIMES = words(
+    "now_ns came_ns _now_ns due_ns deadline_ns asked_ns said_ns until_ns _last_out_now_ns"
+)
 STREAM_TIMES = words(
     """_last_out_pts_ns _shown_pts_ns shown_pts_ns _run_from_ns run_from_ns _settled_to
     _silent_from _sound_ns last_sound_ns start_ns end_ns _turn_pts_ns _last_pts_ns"""

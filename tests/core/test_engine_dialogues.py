@@ -83,7 +83,7 @@ LIMITS = {
         sample_every_ns=60 * NS_PER_MS,
         lift_span_ns=150 * NS_PER_MS,
         faults_to_interrupt=2,
-        stall_ns=300 * NS_PER_MS,
+        stall_ns=1000 * NS_PER_MS,
         card_every_ns=200 * NS_PER_MS,
         cool_down_ns=(300 * NS_PER_MS, 900 * NS_PER_MS),
     ),

@@ -17,17 +17,19 @@ from aiortc.mediastreams import MediaStreamError
 RATE: Final = 25
 SOUND_RATE: Final = 48_000
 SOUND_STEP: Final = 960
+HUM_HZ: Final = 440.0
 Draw = Callable[[float], np.ndarray]
 
 
 class Camera(MediaStreamTrack):
-    """Shows what ``draw(seconds)`` returns: uint8 RGB (height, width, 3), at 25 a second."""
+    """Shows what ``draw(seconds)`` returns: uint8 RGB (height, width, 3), at ``rate`` a second."""
 
     kind = "video"
 
-    def __init__(self, draw: Draw) -> None:
+    def __init__(self, draw: Draw, rate: int = RATE) -> None:
         super().__init__()
         self._draw = draw
+        self._rate = rate
         self._index = 0
         self.began_s: float | None = None
 
@@ -36,7 +38,7 @@ class Camera(MediaStreamTrack):
             raise MediaStreamError
         if self.began_s is None:
             self.began_s = time.monotonic()
-        at = self._index / RATE
+        at = self._index / self._rate
         await asyncio.sleep(max(0.0, self.began_s + at - time.monotonic()))
         self._index += 1
         rgb = self._draw(time.monotonic() - self.began_s)
@@ -46,12 +48,13 @@ class Camera(MediaStreamTrack):
 
 
 class Microphone(MediaStreamTrack):
-    """Hums without a break."""
+    """Hums without a break, at a pitch that may change."""
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(self, pitch_hz: Callable[[], float] = lambda: HUM_HZ) -> None:
         super().__init__()
+        self._pitch_hz = pitch_hz
         self._at = 0
         self._began_s: float | None = None
 
@@ -60,7 +63,7 @@ class Microphone(MediaStreamTrack):
             raise MediaStreamError
         self._began_s = self._began_s or time.monotonic()
         await asyncio.sleep(max(0.0, self._began_s + self._at / SOUND_RATE - time.monotonic()))
-        phase = 2 * np.pi * 440 * (self._at + np.arange(SOUND_STEP)) / SOUND_RATE
+        phase = 2 * np.pi * self._pitch_hz() * (self._at + np.arange(SOUND_STEP)) / SOUND_RATE
         samples = (8000 * np.sin(phase)).astype(np.int16)[np.newaxis]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
         frame.sample_rate, frame.pts = SOUND_RATE, self._at
@@ -85,6 +88,7 @@ class Watcher:
     keep: bool = False
     pictures: list[Seen] = field(default_factory=list)
     loud: list[tuple[float, float]] = field(default_factory=list)
+    pitches: list[float] = field(default_factory=list)
     over: set[str] = field(default_factory=set)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -102,11 +106,20 @@ class Watcher:
                 elif isinstance(frame, av.AudioFrame):
                     samples = frame.to_ndarray().astype(np.float64)
                     self.loud.append((at_s, float(np.sqrt((samples**2).mean()))))
+                    self.pitches.append(pitch_of(samples[0, 0::2]))
         except MediaStreamError:
             self.over.add(track.kind)
 
     def between(self, from_s: float, to_s: float) -> list[float]:
         return [seen.luma for seen in self.pictures if from_s <= seen.at_s < to_s]
+
+
+def pitch_of(samples: np.ndarray) -> float:
+    """Return the strongest pitch in Hz, 0.0 of silence; to the nearest 50 Hz for 20 ms."""
+    strength = np.abs(np.fft.rfft(samples))
+    if strength.max() < 100 * len(samples):
+        return 0.0
+    return float(np.argmax(strength) * SOUND_RATE / len(samples))
 
 
 def prefer(pc: RTCPeerConnection, codec: str) -> None:

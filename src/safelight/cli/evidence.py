@@ -23,6 +23,9 @@ def evidence(
     owner: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Who answers for this deployment.")
     ] = None,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Also the brief for law-makers, and a letter.")
+    ] = False,
     jobs: Annotated[
         int | None, typer.Option(metavar="N", help="How many items at a time. [the cores]")
     ] = None,
@@ -45,7 +48,12 @@ def evidence(
     wish = packing.Wish(media=media, owner=owner, jobs=jobs or cores(), quick=quick)
     with steps() as tell:
         pack = packing.make(wish, tell)
-    for path in writing.write_pack(pack, out):
+    paths = writing.write_pack(pack, out)
+    if brief:
+        paths += writing.write_brief(pack, out)
+    for path in paths:
         typer.echo(str(path))
-    typer.echo(f"system leaks: {pack.system_leaks} · misses: {pack.misses}")
+    typer.echo(
+        f"system leaks: {pack.system_leaks} · gate leaks: {pack.gate_leaks} · misses: {pack.misses}"
+    )
     return 0

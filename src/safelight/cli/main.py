@@ -23,6 +23,7 @@ from safelight.cli import (
     audit,
     bench,
     bundle,
+    calibrate,
     call,
     camera,
     demo,
@@ -67,6 +68,7 @@ app.add_typer(bundle.app, name="bundle")
 app.command("bench", cls=PlainCommand)(bench.bench)
 app.command("audit", cls=PlainCommand)(audit.audit)
 app.command("evaluate", cls=PlainCommand)(evaluate.evaluate)
+app.command("calibrate", cls=PlainCommand)(calibrate.calibrate)
 app.command("evidence", cls=PlainCommand)(evidence.evidence)
 
 

@@ -192,7 +192,7 @@ class Engine:
             self._held.cut_reference()
             self._held.arrive_shut(self._now_ns, frame, frame.content, self._stream.reason)
             return
-        closed = barrier is not None or any(e.barrier for e in self._held.queue)
+        closed = barrier is not None or self._held.will_close()
         live = self._stream.state is State.LIVE and not closed
         self._out += self._held.arrive(
             self._now_ns, frame, frame.content, live=live, barrier=barrier

@@ -161,7 +161,7 @@ def _newcomer() -> Attack:
 
 
 def _stream(looker: Looker, film: Sequence[Rgb], setup: Setup | None = None) -> tuple[int, int]:
-    """Guard a film; return how many left whose own score covers them, and how many there were."""
+    """Guard a film; return how many left that their own score covers, and how many there were."""
     used = setup or Setup()
     made: dict[int, Picture] = {}
     pictures = []
@@ -172,7 +172,7 @@ def _stream(looker: Looker, film: Sequence[Rgb], setup: Setup | None = None) -> 
         pictures.append(made[id(rgb)])
     sink = CountingSink(_ALWAYS, used.policy, looker)
     guarding.through(DrawnSource(pictures), sink, used)
-    return sink.leaked, len(pictures)
+    return sink.leaked + sink.bound, len(pictures)
 
 
 def _covered(looker: Looker, rgb: Rgb) -> bool:

@@ -23,6 +23,7 @@ Kind = Literal[
     "the guard failed",
     "absent evidence",
     "group missed",
+    "system leak",
     "gate leak",
 ]
 _CHUNK: Final = 1 << 20

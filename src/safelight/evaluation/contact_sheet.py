@@ -31,7 +31,7 @@ def draw() -> Rgb:
 
 
 def _row(transform: Transform, film: list[Rgb]) -> Rgb:
-    cells = [resized(transform(film, s)[-1], *_SMALL) for s in SEVERITIES]
+    cells = [resized(transform.some(film, s, (_FRAMES - 1,))[0], *_SMALL) for s in SEVERITIES]
     strip = np.hstack(
         [np.pad(cell, ((2, 2), (2, 2), (0, 0)), constant_values=255) for cell in cells]
     )

@@ -1,8 +1,10 @@
 """The whole guard over one item, counted at its sink by what is true of the item.
 
 Nothing is believed of the guard but what reaches the sink. A picture that left although it
-had to be covered is looked at once more, on the spot: if its own score would have covered it
-the *system* leaked it, otherwise the detector *missed* it. No picture is kept.
+had to be covered is looked at once more, on the spot. If its own score does not cover it, the
+detector *missed* it. If it does, the *gate* let it through where it left bound to pictures that
+were judged clear (still, bracketed); where it left as judged, the *system* leaked it. No
+picture is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from safelight.evaluation.figures import Part
 from safelight.evaluation.manifest import Item, Span
 from safelight.evaluation_door import Looking, covers
 from safelight.media.interface import Source, SourceInfo
-from safelight.types import Picture, SafeFrame
+from safelight.types import Binding, Picture, SafeFrame
 
 MIN_STEP_S = 1e-3
 
@@ -57,6 +59,7 @@ class Guarded(Part):
     in_span: int
     released_in_span: int
     leaked_in_span: int
+    bound_in_span: int
     cover_delay_s: float | None
     interrupt_delay_s: float | None
     spans_covered: int
@@ -85,6 +88,7 @@ class CountingSink:
     looker: Looking | None
     left: list[tuple[float, bool]] = field(default_factory=list)
     leaked: int = 0
+    bound: int = 0
 
     def open(self, info: SourceInfo) -> None:
         """Nothing can go wrong."""
@@ -104,7 +108,11 @@ class CountingSink:
         if frame.released and within(at_s, self.spans) and self.looker is not None:
             own = self.looker.look(frame.content).sexual
             # No answer would have covered it as well.
-            self.leaked += own is None or covers(self.policy, own)
+            if own is None or covers(self.policy, own):
+                if frame.verdict.binding in {Binding.STILL, Binding.BRACKETED}:
+                    self.bound += 1
+                else:
+                    self.leaked += 1
 
     def close(self, *, whole: bool) -> None:
         """Nothing is left behind."""
@@ -183,6 +191,7 @@ def _counted(sink: CountingSink, spans: tuple[Span, ...], report: safelight.Repo
         in_span=len(inside),
         released_in_span=sum(inside),
         leaked_in_span=sink.leaked,
+        bound_in_span=sink.bound,
         cover_delay_s=_delay(first, (at_s for at_s, released in left if not released)),
         interrupt_delay_s=_delay(first, _from(report, "interrupted")),
         spans_covered=sum(

@@ -161,6 +161,7 @@ class RobustnessRow(Part):
     recall_mean: float
     recall_worst: float
     system_leaks: int
+    gate_leaks: int
     guarded_pictures: int
     false_covers: int
     benign_pictures: int
@@ -230,6 +231,7 @@ class Pack(Part):
     owner: str
     misses: Literal["not measured"] = "not measured"
     system_leaks: int
+    gate_leaks: int
     headline: tuple[Figure, ...]
     hours_for_budget: float
     sections: tuple[Section, ...]

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import safelight
 from safelight.evaluation import (
+    calibrating,
     evaluating,
     evaluation,
     figures,
@@ -31,6 +32,7 @@ from safelight.evaluation.guarding import Setup
 from safelight.evaluation.manifest import Corpus
 from safelight.evaluation.pack import (
     BundleCard,
+    CalibrationShown,
     Curves,
     ModelCard,
     Pack,
@@ -114,8 +116,10 @@ def make(wish: Wish, tell: Tell) -> Pack:
     results = {"ordinary": ordinary, "canaries": canaries, "stand-in": standing}
     done = {name: result for name, result in results.items() if result is not None}
     leaks = sum(int(r.figure("system_leaks").value or 0) for r in done.values())
+    bound = sum(int(r.figure("gate_leaks").value or 0) for r in done.values())
     if robust is not None:
         leaks += sum(row.system_leaks for row in robust.rows)
+        bound += sum(row.gate_leaks for row in robust.rows)
     policy = safelight.verify_policy("protect")
     return Pack(
         product=Product(
@@ -128,11 +132,12 @@ def make(wish: Wish, tell: Tell) -> Pack:
         statements=statements(),
         owner=wish.owner or statements().accountable_owner,
         system_leaks=leaks,
+        gate_leaks=bound,
         headline=_headline(ordinary, canaries),
         hours_for_budget=statistics.event_free_for(policy.false_interruptions_per_100h / 100),
-        sections=tuple(_section(name, result) for name, result in done.items()),
+        sections=tuple(section(name, result) for name, result in done.items()),
         robustness=robust,
-        calibration=None,
+        calibration=_calibration(wish),
         curves=_curves(ordinary, canaries),
         quick=wish.quick,
         timing=Timing(
@@ -147,6 +152,20 @@ def make(wish: Wish, tell: Tell) -> Pack:
                 for name, result in done.items()
             },
         ),
+    )
+
+
+def _calibration(wish: Wish) -> CalibrationShown:
+    fitted = calibrating.fit(calibrating.made_up(), "logistic")
+    return CalibrationShown(
+        says="Fitted to score traces made up by chance, with no picture at all: it shows that"
+        " fitting works, nothing about any detector. The default bundle stays uncalibrated.",
+        command=wish.command,
+        method=fitted.method,
+        points=fitted.points,
+        before=fitted.before,
+        after=fitted.after,
+        figures=fitted.figures,
     )
 
 
@@ -174,7 +193,8 @@ _SAYS: Final = {
 }
 
 
-def _section(name: str, result: Evaluation) -> Section:
+def section(name: str, result: Evaluation) -> Section:
+    """Return the part of the pack that one evaluation fills."""
     title, says = _SAYS[name]
     # Its detector answers 0 or 1, so curves and ages of a stand-in mean nothing.
     alone = () if name == "stand-in" else (*result.detector, *result.ages)

@@ -110,7 +110,16 @@ def robustness(cells: Sequence[Cell]) -> str:
     at = {(cell.transform, cell.severity): cell.recall for cell in cells}
     grid = [[at.get((name, s), float("nan")) for s in severities] for name in names]
     canvas, axes = _axes((5.2, 0.9 + 0.21 * len(names)))
-    axes.imshow(grid, aspect="auto", cmap="cividis", vmin=0, vmax=1)
+    # Not imshow, which would put a picture into the drawing.
+    axes.pcolormesh(
+        [s - 0.5 for s in range(len(severities) + 1)],
+        [n - 0.5 for n in range(len(names) + 1)],
+        grid,
+        cmap="cividis",
+        vmin=0,
+        vmax=1,
+    )
+    axes.invert_yaxis()
     for row, values in enumerate(grid):
         for column, value in enumerate(values):
             axes.text(
@@ -156,7 +165,7 @@ def latency(figures: Sequence[Figure], hold_ms: float) -> str:
 
 def calibration(shown: CalibrationShown) -> str:
     """Draw reliability before and after fitting."""
-    return reliability((("uncalibrated prior", shown.before), ("fitted", shown.after)))
+    return reliability((("score as it is", shown.before), ("fitted, unseen clusters", shown.after)))
 
 
 def _axes(size: tuple[float, float]) -> tuple[Canvas, Any]:

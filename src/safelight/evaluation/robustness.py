@@ -34,9 +34,10 @@ from safelight.types import Picture
 SAYS: Final = (
     "Forty-one ways to alter a picture, five severities each. A stand-in (a face in view) takes"
     " the place of what must be found, on the clips of adults signing; it says nothing about"
-    " recall of sexual content. System leaks: pictures that the whole guard let out although"
-    " their own score covers them, or without a verdict. False covers: altered benign pictures"
-    " that the default bundle would cover."
+    " recall of sexual content. System leaks: pictures that the whole guard let out without, or"
+    " against, a verdict. Gate leaks: pictures that it let out bound to clear ones although their"
+    " own score covers them. False covers: altered benign pictures that the default bundle would"
+    " cover."
 )
 SIZE: Final = (400, 300)
 _HEAD: Final = (slice(0, 300), slice(120, 520))  # of 640 x 480: where the signers' heads are
@@ -147,7 +148,7 @@ def _one(
                 recall=round(found / total, 6) if total else 0.0,
             )
         )
-    leaks, pictures = _guarded(transform, shown[0], setup, looker)
+    leaks, bound, pictures = _guarded(transform, shown[0], setup, looker)
     recalls = [cell.recall for cell in cells]
     row = RobustnessRow(
         transform=transform.name,
@@ -155,6 +156,7 @@ def _one(
         recall_mean=round(sum(recalls) / len(recalls), 6),
         recall_worst=min(recalls),
         system_leaks=leaks,
+        gate_leaks=bound,
         guarded_pictures=pictures,
         false_covers=false_covers,
         benign_pictures=benign,
@@ -164,8 +166,12 @@ def _one(
 
 def _guarded(
     transform: Transform, film: Sequence[Rgb], setup: Setup, looker: Looker
-) -> tuple[int, int]:
-    """Guard a street into which the altered film is cut, twice; count what leaked."""
+) -> tuple[int, int, int]:
+    """Guard a street into which the altered film is cut, twice.
+
+    Returns:
+        System leaks, gate leaks, pictures.
+    """
     street = _street()
     pictures: list[Picture] = []
     for severity in _GUARDED:
@@ -173,7 +179,7 @@ def _guarded(
         pictures += [scenes.picture_from_rgb(rgb) for rgb in transform(film, severity)]
     sink = CountingSink((Span(from_s=0.0, to_s=1e9),), setup.policy, looker)
     report = guarding.through(DrawnSource(pictures), sink, setup)
-    return sink.leaked + report.frames.unjudged_released, len(pictures)
+    return sink.leaked + report.frames.unjudged_released, sink.bound, len(pictures)
 
 
 @lru_cache(maxsize=1)
@@ -223,6 +229,15 @@ def _summary(
             guarded,
             "guarded pictures",
             note="It must be 0.",
+        ),
+        figures.plain(
+            "robustness_gate_leaks",
+            "gate leaks, all transforms: pictures let out as bracketed or still that their own"
+            " score covers",
+            sum(one.row.gate_leaks for one in made),
+            guarded,
+            "guarded pictures",
+            note="A detector that flickers from picture to picture makes them.",
         ),
         figures.clustered(
             "robustness_false_covers",

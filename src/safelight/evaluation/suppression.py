@@ -20,7 +20,7 @@ _ONE_ITEMS: Final = ("highest_benign_score",)
 # Lengths and delays are medians: their notes name the extremes, which are single items'.
 _NOTES_NAME_ITEMS: Final = ("time_to_",)
 # What must be said whatever its size: it is about the guard, not about an item.
-_ALWAYS: Final = ("system_leaks",)
+_ALWAYS: Final = ("system_leaks", "gate_leaks")
 
 
 def aggregates(figures: Iterable[Figure], clusters: int, used: int) -> tuple[Figure, ...]:

@@ -44,18 +44,20 @@ def system(ran: Ran) -> tuple[Figure, ...]:
 
 
 def leaks(ran: Ran) -> tuple[Fault, ...]:
-    """Name every item out of which the system leaked."""
-    return tuple(
-        Fault(
-            kind="gate leak",
-            item=result.item,
-            what=f"{result.guarded.leaked_in_span} pictures left whose own score covers them,"
-            f" {result.guarded.unjudged_released} without a verdict",
-        )
-        for result in ran.results
-        if result.guarded is not None
-        if result.guarded.leaked_in_span or result.guarded.unjudged_released
-    )
+    """Name every item out of which the system leaked, or the gate let something through."""
+    found = []
+    for result in ran.results:
+        g = result.guarded
+        if g is not None and (g.leaked_in_span or g.unjudged_released):
+            what = (
+                f"{g.unjudged_released} pictures left without a verdict,"
+                f" {g.leaked_in_span} against one"
+            )
+            found.append(Fault(kind="system leak", item=result.item, what=what))
+        if g is not None and g.bound_in_span:
+            what = f"{g.bound_in_span} pictures left as still or bracketed that their own score"
+            found.append(Fault(kind="gate leak", item=result.item, what=f"{what} covers"))
+    return tuple(found)
 
 
 def _leaks(items: tuple[Counted, ...]) -> list[Figure]:
@@ -67,8 +69,17 @@ def _leaks(items: tuple[Counted, ...]) -> list[Figure]:
             sum(g.unjudged_released + g.leaked_in_span for _, g in items),
             pictures,
             "pictures",
-            note="The guard's own ledger, and every picture that had to be covered and left,"
-            " looked at again. It must be 0.",
+            note="The guard's own ledger, and every picture that had to be covered and left as"
+            " judged, looked at again. It must be 0.",
+        ),
+        figures.plain(
+            "gate_leaks",
+            "gate leaks: pictures released as still or bracketed that their own score covers",
+            sum(g.bound_in_span for _, g in items),
+            pictures,
+            "pictures",
+            note="Bound to pictures that were judged clear, so no system leak: what the gate"
+            " cannot see.",
         ),
         figures.plain(
             "streamed_hours",
@@ -148,7 +159,7 @@ def _positives(stimulus: str, of: str, items: list[Counted]) -> list[Figure]:
     spans = sum(g.spans for _, g in items)
     missed_spans = spans - sum(g.spans_covered for _, g in items)
     inside = sum(g.in_span for _, g in items)
-    missed = sum(g.released_in_span - g.leaked_in_span for _, g in items)
+    missed = sum(g.released_in_span - g.leaked_in_span - g.bound_in_span for _, g in items)
     found = [
         figures.proportion(
             f"missed_spans.{stimulus}",
