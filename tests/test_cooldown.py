@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from safelight.cooldown import FORGET_AFTER_S, NAME, CoolDownFile, Kept
+from safelight.cooldown import FORGET_AFTER_S, NAME, CoolDownFile, Kept, default_folder
 from safelight.errors import UsageError
 
 NOW = 1_800_000_000.0
@@ -108,3 +110,77 @@ def test_a_folder_that_cannot_be_written_shows_before_anything_starts(tmp_path: 
         CoolDownFile(tmp_path / "file" / "below").check()
     CoolDownFile(tmp_path / "not" / "yet").check()
     assert not (tmp_path / "not").exists()
+
+
+def test_a_pipe_of_that_name_holds_up_no_guard(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAME)
+    reading = threading.Thread(target=CoolDownFile(tmp_path).read, args=(NOW,), daemon=True)
+    reading.start()
+    reading.join(10)
+    assert not reading.is_alive()
+    assert CoolDownFile(tmp_path).read(NOW) == Kept(level=1)
+    CoolDownFile(tmp_path).raise_to(1, NOW)
+    assert CoolDownFile(tmp_path).read(NOW).level == 2
+
+
+def test_guards_that_are_interrupted_at_once_all_count(tmp_path: Path) -> None:
+    """Else the shorter wait of one could take the place of the longer one of another."""
+    ready = threading.Barrier(4)
+
+    def interrupted() -> None:
+        ready.wait()
+        CoolDownFile(tmp_path).raise_to(1, NOW)
+
+    for _ in range(25):
+        guards = [threading.Thread(target=interrupted) for _ in range(4)]
+        for guard in guards:
+            guard.start()
+        for guard in guards:
+            guard.join()
+        assert CoolDownFile(tmp_path).read(NOW) == Kept(4, NOW + 900)
+        assert [path.name for path in tmp_path.iterdir()] == [NAME]
+        (tmp_path / NAME).unlink()
+
+
+def test_what_is_over_is_not_erased_once_it_was_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = CoolDownFile(tmp_path)
+    kept.write(Kept(3, NOW - FORGET_AFTER_S - 1))
+    honest = CoolDownFile._read
+
+    def read(self: CoolDownFile, now: float) -> Kept | None:
+        found = honest(self, now)
+        monkeypatch.undo()
+        CoolDownFile(tmp_path).raise_to(4, NOW)  # another guard, just then
+        return found
+
+    monkeypatch.setattr(CoolDownFile, "_read", read)
+    kept.read(NOW)
+    assert CoolDownFile(tmp_path).read(NOW) == Kept(4, NOW + 900)
+
+
+def test_a_link_of_the_unfinished_files_name_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "cool-down.part").symlink_to(tmp_path / "mine")
+    CoolDownFile(tmp_path / "state").raise_to(1, NOW)
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+def test_the_folder_is_the_same_wherever_a_guard_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", "here")
+    assert default_folder() == tmp_path / ".local" / "state" / "safelight"
+
+
+def test_a_user_without_a_home_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    with pytest.raises(UsageError, match="--state"):
+        default_folder()

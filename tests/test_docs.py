@@ -170,7 +170,10 @@ def test_limits_that_documents_state_are_those_of_the_code() -> None:
     assert (limits.open_frames, limits.open_span_ns, limits.lift_span_ns) == (3, 10**8, 10**9)
     assert (limits.audit_one_in, limits.changes_per_s) == (16, 3)
     assert [wait // 10**9 for wait in limits.cool_down_ns] == [10, 60, 300, 900]
-    assert (gate.STILL_LEVEL, gate.CHANGE_LEVEL, gate.CHANGED_SHARE_PERMILLE) == (2, 4, 300)
+    assert gate.STILL_HALVES == 1
+    assert (gate.FAINT_HALVES, gate.CHANGED_HALVES, gate.STRONG_HALVES) == (3, 8, 64)
+    shares = (gate.FAINT_PERMILLE, gate.CHANGED_PERMILLE, gate.STRONG_PERMILLE)
+    assert shares == (500, 300, 150)
     assert (gate.CELL, gate.STILL_CELLS, gate.CHANGE_CELLS) == (8, 2, 5)
     assert (protect.cover_at, protect.with_minor_at, protect.p_under_18_at) == (0.5, 0.2, 0.3)
     assert (protect.sequential_cover_at, protect.sequential_interrupt_at) == (3000, 10_000)

@@ -59,6 +59,20 @@ def test_a_live_stream_begins_at_its_edge() -> None:
     assert feed.skipped == 9
 
 
+def test_every_picture_is_kept_out_of_dumps_before_anybody_holds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Promise 5: a host's crash report holds none of what waits to be judged."""
+    locked: list[Picture] = []
+    monkeypatch.setattr("safelight.feed.lock_picture", locked.append)
+    info = SourceInfo(False, FORM, 30.0)
+    own = [frames(1)[0] for _ in range(5)]
+    _, got = run(FakeSource(info, own), info, allow=5)
+    held = [item.frame.content for item in got if isinstance(item, Arrived)]
+    assert len(held) == 5
+    assert [id(p) for p in held] == [id(p) for p in locked]
+
+
 def test_sound_between_pictures_does_not_hide_the_edge() -> None:
     """Where sound and picture take turns, a picture comes soon after the sound before it."""
     info = SourceInfo(True, FORM, 30.0, 48_000, 1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import pickle
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,16 @@ import pytest
 from safelight.errors import NotMintedError
 from safelight.types import (
     RELEASE_MINT,
+    Action,
     Frame,
     Picture,
     PictureFormat,
+    Reason,
     SafeFrame,
+    Scores,
     Sound,
+    Token,
+    Verdict,
 )
 
 FORM = PictureFormat(32, 16)
@@ -109,3 +116,25 @@ def test_a_safe_frame_is_not_made_of_another() -> None:
     bare = object.__new__(SafeFrame)
     with pytest.raises(NotMintedError):
         bare.__setstate__([0, Fraction(1), picture, None, True])
+
+
+def test_no_repr_shows_a_pixel_a_sample_or_a_score() -> None:
+    # A host's crash reporter writes down the repr of every local.
+    pixels = Picture(FORM, *(np.full(plane.shape, 177, np.uint8) for plane in planes()))
+    sound = Sound(8000, np.full((1, 4), 0.177, np.float32))
+    scores = Scores(0.177, 0.177, ("whole",))
+    token = Token(0, 0, 0)
+    verdict = Verdict(token, Action.COVER, Reason.CLEAR, None, ((token, scores),), 0)
+    frames = (Frame(0, 0, Fraction(1), 0, content) for content in (pixels, sound))
+    for holder in (*frames, verdict):
+        assert "177" not in repr(holder)
+
+
+@pytest.mark.parametrize("number", [math.nan, 1.5, np.int64(3), True])
+def test_a_frame_is_numbered_and_timed_in_whole_numbers(number: Any) -> None:
+    # NaN lies within any limit; numpy's integers wrap around when they become nanoseconds.
+    sound = Sound(8000, np.zeros((1, 4), np.float32))
+    for name in ("seq", "pts", "arrived_ns"):
+        given = {"seq": 0, "pts": 0, "arrived_ns": 0, name: number}
+        with pytest.raises(ValueError, match="whole"):
+            Frame(time_base=Fraction(1), content=sound, **given)

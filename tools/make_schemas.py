@@ -20,6 +20,7 @@ from safelight.evaluation.evaluation import Evaluation
 from safelight.evaluation.manifest import Corpus
 from safelight.evaluation.pack import Pack
 from safelight.evaluation.sealing import SealedResult
+from safelight.host_command import HostCommand
 from safelight.policies.policy_file import PolicyFile
 from safelight.report import Report
 
@@ -27,6 +28,7 @@ SPEC: Final = Path(__file__).resolve().parent.parent / "spec"
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "audit.schema.json": Outcome,
     "corpus.schema.json": Corpus,
+    "command.schema.json": HostCommand,
     "doctor.schema.json": Findings,
     "evaluation.schema.json": Evaluation,
     "evidence.schema.json": Pack,

@@ -45,6 +45,7 @@ from safelight.types import (  # noqa: E402
     FaultKind,
     Frame,
     Gap,
+    Interrupt,
     PictureArrived,
     PictureFormat,
     Resume,
@@ -385,6 +386,25 @@ def overload() -> Story:
             made.tick(busy_until)
             made.answer(CLEAR)
         made.tick(start + STEP_MS)
+    made.end()
+    return made
+
+
+@story("other-direction")
+def other_direction() -> Story:
+    """The other direction of a call is interrupted: so is this one, without a cool-down of
+    its own; none that runs there can be left here; then it starts closed."""
+    made = Story(CALL)
+    made.film("ABC" * 4, sound=True)
+    made.picture("A")
+    until = made.now_ns + 10_000 * NS_PER_MS
+    made.tell(Interrupt(made.now_ns, 1, until))
+    made.film("AB", sound=True)
+    made.tell(Interrupt(made.now_ns, 0, 0))
+    made.tell(Resume(made.now_ns))
+    made.tick(10_700)
+    made.tell(Resume(made.now_ns))
+    made.film("ABC" * 3, sound=True)
     made.end()
     return made
 

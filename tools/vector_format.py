@@ -43,6 +43,7 @@ from safelight.types import (
     FaultNoted,
     Frame,
     Gap,
+    Interrupt,
     Mute,
     Picture,
     PictureArrived,
@@ -110,6 +111,8 @@ class EventPart(Part):
     token: TokenPart | None = None
     evidence: EvidencePart | None = None
     kind: str | None = None
+    level: int | None = None
+    until_ns: int | None = None
 
 
 class StepPart(Part):
@@ -159,7 +162,8 @@ class Dialogue(Part):
             for key, value in self.limits.items()
         }
         table = {
-            (pair.a, pair.b): Likeness(pair.still, pair.changed_permille) for pair in self.likeness
+            (pair.a, pair.b): Likeness(pair.still, pair.changed_permille, pair.changed_permille, 0)
+            for pair in self.likeness
         }
         policy: dict[str, Any] = dict(self.policy)
         return Engine(
@@ -201,6 +205,8 @@ def write_event(event: Event) -> dict[str, Any]:
             return {"type": "discontinuity", **out, "kind": kind.value}
         case Fault(_, fault):
             return {"type": "fault", **out, "kind": fault.value}
+        case Interrupt(_, level, until_ns):
+            return {"type": "interrupt", **out, "level": level, "until_ns": until_ns}
     return {"type": PLAIN_NAMES[type(event)], **out}
 
 
@@ -225,6 +231,8 @@ def read_event(part: EventPart, stream: int) -> Event:
             return Discontinuity(now, Gap(kind))
         case EventPart(type="fault", kind=str() as kind):
             return Fault(now, FaultKind(kind))
+        case EventPart(type="interrupt", level=int() as level, until_ns=int() as until_ns):
+            return Interrupt(now, level, until_ns)
         case EventPart(type=name) if name in PLAIN:
             return PLAIN[name](now)
     raise ValueError(f"no event: {part}")

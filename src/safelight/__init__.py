@@ -18,8 +18,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from safelight.public import (
+        Call,
+        CallEvent,
         CardText,
         Direction,
+        EventsSocket,
         Layer,
         Reason,
         Report,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
         cool_down,
         default_folder,
         describe,
+        gst_plugin_path,
         hide_this_process,
         isolation,
         open,
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
         policy_text,
         pull_bundle,
         redact,
+        serve_call,
+        source,
         stand_in_folder,
         state_folder,
         verify_bundle,
@@ -61,8 +67,11 @@ else:
 
 
 __all__ = [
+    "Call",
+    "CallEvent",
     "CardText",
     "Direction",
+    "EventsSocket",
     "Layer",
     "Reason",
     "Report",
@@ -75,6 +84,7 @@ __all__ = [
     "cool_down",
     "default_folder",
     "describe",
+    "gst_plugin_path",
     "hide_this_process",
     "isolation",
     "open",
@@ -83,6 +93,8 @@ __all__ = [
     "policy_text",
     "pull_bundle",
     "redact",
+    "serve_call",
+    "source",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

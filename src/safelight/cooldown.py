@@ -6,9 +6,14 @@ the level is forgotten. It says nothing of what was seen; deleting it is allowed
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -20,6 +25,8 @@ from safelight.types import NS_PER_S
 FORGET_AFTER_S: Final = 24 * 3600
 NAME: Final = "cool-down.json"
 _MAX_BYTES: Final = 4096
+_TRIES: Final = 20
+_WAIT_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +49,18 @@ class CoolDownFile:
         A file that cannot be read as what it should be counts as the first level, without
         a wait: it may have been damaged, and damage must not loosen anything.
         """
+        kept = self._read(now)
+        if kept is None:
+            with self._alone():
+                # Another guard may have written meanwhile.
+                if self._read(now) is None:
+                    self._path.unlink(missing_ok=True)
+        return kept or Kept()
+
+    def _read(self, now: float) -> Kept | None:
+        """Return what is kept, None when it is to be erased."""
         try:
-            with self._path.open("rb") as file:
-                text = file.read(_MAX_BYTES + 1)
+            text = self._bytes()
             if len(text) > _MAX_BYTES:
                 raise ValueError("more than was ever written")
             kept = json.loads(text.decode("utf-8"))
@@ -55,10 +71,17 @@ class CoolDownFile:
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept(level=1)
         if level == 0 or now - until > FORGET_AFTER_S:
-            self._path.unlink(missing_ok=True)
-            return Kept()
+            return None
         # A clock set back must not lock anybody out for longer than the longest wait.
         return Kept(level, min(until, now + 900.0))
+
+    def _bytes(self) -> bytes:
+        # A pipe of that name must not hold up a guard: not to open it, and not to read it.
+        handle = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ValueError("not an ordinary file")
+            return file.read(_MAX_BYTES + 1)
 
     def check(self) -> None:
         """See, before anything starts, that a level could be kept. Writes nothing.
@@ -76,10 +99,12 @@ class CoolDownFile:
         Raises:
             UsageError: the folder cannot be written.
         """
-        kept = self.read(now)
         waits = Limits().cool_down_ns
-        level = min(max(level, kept.level + 1), len(waits))
-        self.write(Kept(level, max(kept.until, now + waits[level - 1] / NS_PER_S)))
+        self._make_folder()
+        with self._alone():
+            kept = self._read(now) or Kept()
+            level = min(max(level, kept.level + 1), len(waits))
+            self.write(Kept(level, max(kept.until, now + waits[level - 1] / NS_PER_S)))
 
     def write(self, kept: Kept) -> None:
         """Keep a level, whole or not at all.
@@ -87,14 +112,49 @@ class CoolDownFile:
         Raises:
             UsageError: the folder cannot be written.
         """
-        temporary = self._path.with_suffix(".part")
+        self._make_folder()
+        # A name that no other guard has, and no link: a half of two would be neither's.
+        part = self._path.with_name(f"{NAME}.{secrets.token_hex(8)}.part")
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+            with os.fdopen(os.open(part, flags, 0o600), "w", encoding="ascii") as file:
+                json.dump({"level": kept.level, "until": round(kept.until)}, file)
+            os.replace(part, self._path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise _not_writable(error.strerror or type(error).__name__) from None
+
+    def _make_folder(self) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.touch(mode=0o600)
-            temporary.write_text(json.dumps({"level": kept.level, "until": round(kept.until)}))
-            os.replace(temporary, self._path)
         except OSError as error:
             raise _not_writable(error.strerror or type(error).__name__) from None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other guards from reading and writing in between, where the system can.
+
+        It is the folder that is locked: no further file lies about. Who holds the lock for
+        ever must not hold up a stream, so after a while it goes on without.
+        """
+        try:
+            import fcntl  # noqa: PLC0415  (not on every system)
+
+            handle = os.open(self._path.parent, os.O_RDONLY)
+        except (ImportError, OSError):
+            yield
+            return
+        try:
+            for _ in range(_TRIES):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    time.sleep(_WAIT_S)
+            yield
+        finally:
+            os.close(handle)
 
 
 def _level(value: object) -> int:
@@ -115,6 +175,16 @@ def _not_writable(why: str) -> UsageError:
 
 
 def default_folder() -> Path:
-    """Return where the file lies unless ``--state`` says otherwise."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "safelight"
+    """Return where the file lies unless ``--state`` says otherwise.
+
+    Raises:
+        UsageError: the user has no home folder.
+    """
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    # A relative one is to be ignored, by its specification: each folder would have its own.
+    if given.is_absolute():
+        return given / "safelight"
+    try:
+        return Path.home() / ".local" / "state" / "safelight"
+    except RuntimeError:
+        raise _not_writable("this user has no home") from None

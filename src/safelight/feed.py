@@ -15,6 +15,7 @@ from typing import Final
 
 from safelight import backlog
 from safelight.errors import EndOfStream, SafelightError, SourceLostError
+from safelight.judge.own_memory import lock_picture
 from safelight.media.interface import Source, SourceInfo
 from safelight.types import Frame, Gap, Picture
 
@@ -118,6 +119,9 @@ class Feed:
             newest, waited_s = frame, 0.0
 
     def _pass_on(self, frame: Frame) -> None:
+        if isinstance(frame.content, Picture):
+            # It waits here longest: in a host's process, whose dumps and swap are not ours.
+            lock_picture(frame.content)
         if self._live and self._inbox.qsize() >= self._backlog:
             if isinstance(frame.content, Picture):
                 self._inbox.put(Lost())

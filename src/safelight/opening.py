@@ -6,6 +6,7 @@ import datetime
 import os
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,12 @@ from safelight.judge.supervisor import ProcessJudge
 from safelight.media import address
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
+from safelight.media.camera_sink import CameraSink
+from safelight.media.coded import CodedPictures
 from safelight.media.interface import Sink, Source, SourceInfo
 from safelight.media.null_sink import NullSink
 from safelight.report import BundlePart, Head, PolicyPart
+from safelight.rest import alone
 from safelight.run import Parts
 from safelight.session import Session
 from safelight.telling import Texts
@@ -55,6 +59,7 @@ def open(
     bind: str | None = None,
     state: str | Path | None = None,
     allow_weak_sandbox: bool = False,
+    copy: bool = False,
     judge: Judge | None = None,
     secret: bytes | None = None,
 ) -> Session:
@@ -75,6 +80,8 @@ def open(
         state: the folder of the cool-down file.
         allow_weak_sandbox: run although the judge's process cannot be isolated here as
             docs/sandbox.md requires.
+        copy: pass H.264 pictures on as they came, coded, where neither they nor what they
+            refer to is covered. For two addresses.
         judge: a ``Judge`` of your own in place of the one that comes with Safelight.
         secret: at least 16 bytes, the key of tokens and of random audits; new by chance when
             None. For evaluations, which must come out the same twice; never for a guard that
@@ -87,6 +94,50 @@ def open(
         UsageError, PolicyError, SourceError, SinkError: it cannot be opened.
         UntrustedError: the bundle does not verify, or the judge fails its self-test or cannot
             be isolated.
+    """
+    session, at_once = prepare(
+        source,
+        sink,
+        policy=policy,
+        direction=direction,
+        bundle=bundle,
+        test_bundle=test_bundle,
+        hold_ms=hold_ms,
+        resume_after_s=resume_after_s,
+        region=region,
+        bind=bind,
+        state=state,
+        allow_weak_sandbox=allow_weak_sandbox,
+        copy=copy,
+        judge=judge,
+        secret=secret,
+    )
+    session.begin(at_once=at_once)
+    return session
+
+
+def prepare(
+    source: str | Source,
+    sink: str | Sink,
+    *,
+    policy: str = policies.DEFAULT,
+    direction: str = "outgoing",
+    bundle: str | Path | None = None,
+    test_bundle: bool = False,
+    hold_ms: int | None = None,
+    resume_after_s: float | None = None,
+    region: str | None = None,
+    bind: str | None = None,
+    state: str | Path | None = None,
+    allow_weak_sandbox: bool = False,
+    copy: bool = False,
+    judge: Judge | None = None,
+    secret: bytes | None = None,
+    interrupted: Callable[[int, int], None] = alone,
+) -> tuple[Session, bool]:
+    """Return a session that has not begun, and whether it opens in its caller's thread.
+
+    ``interrupted``: told of each interruption that begins here (``Parts``). Else as ``open``.
     """
     for name, value in (("policy", policy), ("bundle", bundle), ("state", state), ("bind", bind)):
         if value is not None and not str(value).strip():
@@ -101,6 +152,9 @@ def open(
     to_address = address.parse_sink(sink) if isinstance(sink, str) else None
     if from_address and to_address and address.same_file(from_address, to_address):
         raise UsageError("source and sink are the same file", "name another file to write")
+    if copy:
+        _check_copyable(from_address, to_address)
+    coded = CodedPictures() if copy else None
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
@@ -132,8 +186,8 @@ def open(
 
     session = Session(
         Parts(
-            source=source if not isinstance(source, str) else _source(from_address),
-            sink=sink if not isinstance(sink, str) else _sink(to_address),
+            source=source if not isinstance(source, str) else _source(from_address, coded),
+            sink=sink if not isinstance(sink, str) else _sink(to_address, coded),
             judge=looking,
             make_engine=make_engine,
             make_ledger=make_ledger,
@@ -150,10 +204,19 @@ def open(
                 verified,
                 way,
             ),
+            interrupted=interrupted,
         )
     )
-    session.begin(at_once=from_address is None or from_address.kind is not address.Kind.LISTEN)
-    return session
+    return session, from_address is None or from_address.kind is not address.Kind.LISTEN
+
+
+def source(text: str, *, bind: str | None = None) -> Source:
+    """Return the source that an address names, not opened yet, for a host that wraps it.
+
+    Raises:
+        UsageError: it is no source.
+    """
+    return _source(address.parse_source(text, bind=bind), None)
 
 
 def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False) -> VerifiedBundle:
@@ -223,16 +286,29 @@ def _hold_ns(hold_ms: int | None) -> int:
     return hold_ms * NS_PER_MS
 
 
-def _source(parsed: address.Address | None) -> Source:
+def _check_copyable(source: address.Address | None, sink: address.Address | None) -> None:
+    if source is None or sink is None:
+        raise UsageError("only addresses can be copied between", "leave copy out")
+    if sink.kind is address.Kind.FILE and sink.target.lower().endswith(".ts"):
+        raise UsageError(f"{sink.shown} cannot take copies", "use .mp4, .mov, .mkv or .flv")
+
+
+def _source(parsed: address.Address | None, coded: CodedPictures | None) -> Source:
     if parsed is None:
         raise UsageError("there is no source", "name one")
-    return AvSource(parsed)
+    return AvSource(parsed, coded=coded)
 
 
-def _sink(parsed: address.Address | None) -> Sink:
+def _sink(parsed: address.Address | None, coded: CodedPictures | None) -> Sink:
     if parsed is None:
         raise UsageError("there is no sink", "name one")
-    return NullSink() if parsed.kind is address.Kind.NULL else AvSink(parsed)
+    match parsed.kind:
+        case address.Kind.NULL:
+            return NullSink()
+        case address.Kind.CAMERA:
+            return CameraSink(parsed.target or None)
+        case _:
+            return AvSink(parsed, coded=coded)
 
 
 def _texts(way: Direction, region: str | None, *, test: bool) -> Texts:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from safelight.bundle.trust import default_folder, describe, stand_in_folder, who_signed
+from safelight.call import Call, CallEvent, serve_call
 from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
+from safelight.events_socket import EventsSocket
 from safelight.judge.layers import Layer
 from safelight.judge.own_memory import hide_this_process
 from safelight.judge.sandbox import probe as isolation
 from safelight.media.address import redact
+from safelight.media.gst_path import gst_plugin_path
 from safelight.opening import (
     bundles_folder,
     cool_down,
     open,
     policy_sha256,
     pull_bundle,
+    source,
     verify_bundle,
     verify_policy,
 )
@@ -30,8 +34,11 @@ from safelight.types import CardText, Direction, Reason, State
 __version__ = version("safelight")
 
 __all__ = [
+    "Call",
+    "CallEvent",
     "CardText",
     "Direction",
+    "EventsSocket",
     "Layer",
     "Reason",
     "Report",
@@ -44,6 +51,7 @@ __all__ = [
     "cool_down",
     "default_folder",
     "describe",
+    "gst_plugin_path",
     "hide_this_process",
     "isolation",
     "open",
@@ -52,6 +60,8 @@ __all__ = [
     "policy_text",
     "pull_bundle",
     "redact",
+    "serve_call",
+    "source",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

@@ -71,6 +71,7 @@ class StateSpan(_Part):
         "overload",
         "discontinuity",
         "user_resume",
+        "other_direction",
         "end",
     ]
 
@@ -144,6 +145,9 @@ class Report(_Part):
     misses: Literal["not measured"] = Field(
         default="not measured",
         description="sensitive content judged clear; its rate on real abuse is unknown",
+    )
+    copied: int = Field(
+        default=0, ge=0, description="released pictures that left as they came, coded (--copy)"
     )
     muted_s: float = Field(ge=0.0)
     added_latency_ms: Latency
@@ -265,6 +269,7 @@ def assemble(
     *,
     outcome: Literal["ended", "closed", "fault"],
     judge_cpu_s: float,
+    copied: int,
     dropped: Iterable[DroppedStream],
     head: Head,
 ) -> Report:
@@ -273,6 +278,7 @@ def assemble(
         outcome=outcome,
         frames=tally.frames(unjudged_released),
         states=tally.states(),
+        copied=copied,
         muted_s=round(tally.muted_ns / NS_PER_S, 3),
         added_latency_ms=tally.latency(),
         cpu_s=Cpu(total=round(time.process_time(), 3), judge=round(judge_cpu_s, 3)),

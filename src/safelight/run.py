@@ -21,7 +21,6 @@ from safelight.errors import (
     NotReleasableError,
     SafelightError,
     SinkLostError,
-    UsageError,
 )
 from safelight.events import StreamEvent
 from safelight.feed import Arrived, Ended, Feed, Lost
@@ -29,6 +28,7 @@ from safelight.judge.judge import Answer, Judge, JudgeFault
 from safelight.judge.keeper import Keeper, Restarted
 from safelight.media.interface import DroppedStream, Sink, Source, SourceInfo
 from safelight.report import Head, Tally
+from safelight.rest import Rest, alone
 from safelight.telling import Absence, StreamClock, Teller, Texts
 from safelight.types import (
     NS_PER_S,
@@ -47,6 +47,7 @@ from safelight.types import (
     FaultNoted,
     Frame,
     Gap,
+    Interrupt,
     Mute,
     Picture,
     PictureArrived,
@@ -71,7 +72,11 @@ READ_AHEAD: Final = 3  # frames of a file asked for at a time
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything a session is made of; ``safelight.open`` puts it together."""
+    """Everything a session is made of; ``safelight.open`` puts it together.
+
+    ``interrupted`` is told of each interruption that begins here, or goes on: the level of
+    its cool-down and until when, on the monotonic clock.
+    """
 
     source: Source
     sink: Sink
@@ -83,6 +88,7 @@ class Parts:
     keep_cool_down: Callable[[int], None]
     others_wait_s: Callable[[], float]
     report_head: Head
+    interrupted: Callable[[int, int], None] = alone
 
 
 class Run:
@@ -124,8 +130,7 @@ class Run:
         self._credits = 0
         self._waiting: deque[Frame] = deque()
         self._ended: Ended | None = None
-        self._interrupted_at_ns: int | None = None
-        self._no_resume_before_ns = 0
+        self._rest = Rest(parts, live=info.live)
         self._failure: SafelightError | None = None
         self._stopped = False
 
@@ -212,6 +217,8 @@ class Run:
                 self._judge_said(item)
             case Resume():
                 self._resume()
+            case Interrupt(level=level, until_ns=until_ns):
+                self._do(Interrupt(self._now(), level, until_ns))
             case Ended():
                 self._ended = item
             case SafelightError():
@@ -253,7 +260,8 @@ class Run:
             case "settled", _:
                 # Nothing came for a while: the stream is no longer live, and starts closed.
                 self._do(Discontinuity(self._now(), Gap.SOURCE))
-        self._resume_when_due()
+        if self._rest.is_due(self._now()):
+            self._resume()
 
     def _arrived(self, frame: Frame) -> None:
         real_ns = frame.arrived_ns
@@ -290,17 +298,9 @@ class Run:
             self._failure = error
         self._do(Fault(self._now(), kind))
 
-    def _resume_when_due(self) -> None:
-        after, since, now = self._parts.resume_after_s, self._interrupted_at_ns, self._now()
-        if after is None or since is None or now < self._no_resume_before_ns:
-            return
-        if now - since >= after * NS_PER_S:
-            self._interrupted_at_ns = None
-            self._resume()
-
     def _resume(self) -> None:
         """Resume, unless another guard of this user has an interruption to cool down from."""
-        wait_s = self._parts.others_wait_s() if self._live else 0.0
+        wait_s = self._rest.others_wait_s()
         if self.state is State.INTERRUPTED and wait_s > 0.0:
             self._record(ResumeRefused(self._now() + round(wait_s * NS_PER_S)))
         else:
@@ -364,8 +364,7 @@ class Run:
                     return
                 self._teller.reason = reason
                 if state is State.INTERRUPTED:
-                    self._interrupted_at_ns = self._now()
-                    self._tell("state", wait_s=self._wait_s())
+                    self._tell("state", wait_s=self._rest.begin(reason, self._now()))
                 else:
                     self._tell("state")
             case FaultNoted(what, _):
@@ -373,26 +372,12 @@ class Run:
             case CoolDownStarted():
                 return  # taken in before
             case ResumeRefused(until_ns):
-                self._interrupted_at_ns = self._interrupted_at_ns or self._now()
-                self._no_resume_before_ns = max(self._no_resume_before_ns, until_ns)
+                self._rest.refused(until_ns, self._now())
                 self._tell("resume_refused", wait_s=(until_ns - self._now()) / NS_PER_S)
 
     def _cool_down(self, note: CoolDownStarted) -> None:
-        self._no_resume_before_ns = note.until_ns
-        try:
-            if self._live:
-                self._parts.keep_cool_down(note.level)
-        except UsageError:
-            # It holds for this stream; only the next one will not know of it.
+        if not self._rest.cool_down(note):
             self._tally.fault("the cool-down could not be kept")
-
-    def _wait_s(self) -> float:
-        """Return how long a resume has to wait, for this guard's cool-down and the others'."""
-        others_s = self._parts.others_wait_s() if self._live else 0.0
-        now = self._now()
-        until = max(self._no_resume_before_ns, now + round(others_s * NS_PER_S))
-        self._no_resume_before_ns = until
-        return (until - now) / NS_PER_S
 
     def _tell(self, kind: str, *, reason: Reason | None = None, wait_s: float = 0.0) -> None:
         self._teller.tell(kind, self._clock.last_ns or 0, reason=reason, wait_s=wait_s)

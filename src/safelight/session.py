@@ -10,10 +10,10 @@ from typing import Literal
 from safelight import report as reporting
 from safelight.errors import EndOfStream, EngineFaultError, SafelightError
 from safelight.events import StreamEvent
-from safelight.media.interface import SourceInfo
+from safelight.media.interface import MayCopy, SourceInfo
 from safelight.report import Report, Tally
 from safelight.run import Parts, Run
-from safelight.types import Resume, State
+from safelight.types import Interrupt, Resume, State
 
 Outcome = Literal["ended", "closed", "fault"]
 
@@ -58,6 +58,10 @@ class Session:
     def resume(self) -> None:
         """Leave an interruption, once its cool-down is over; otherwise nothing happens."""
         self._inbox.put(Resume(0))
+
+    def interrupt(self, level: int, until_ns: int) -> None:
+        """Interrupt as the other direction of a call was: its cool-down holds here too."""
+        self._inbox.put(Interrupt(0, level, until_ns))
 
     def close(self) -> None:
         """End the stream now; what was released stays playable. Safe to call twice."""
@@ -193,6 +197,7 @@ class Session:
             unjudged_released,
             outcome=outcome,
             judge_cpu_s=self._parts.judge.cpu_seconds(),
+            copied=sink.copied if isinstance(sink := self._parts.sink, MayCopy) else 0,
             dropped=(*self._parts.source.dropped, *(self._run.dropped if self._run else ())),
             head=self._parts.report_head,
         )

@@ -62,13 +62,14 @@ class Picture:
 
     ``y`` is uint8 ``(height, width)``; ``u`` and ``v`` are uint8 ``(height/2, width/2)``.
     The arrays are made read-only here, and a view on another array's memory is copied: what
-    was judged and what leaves are the same bytes.
+    was judged and what leaves are the same bytes. Its ``repr`` shows no pixel: it may end in
+    somebody's log or crash report.
     """
 
     format: PictureFormat
-    y: Plane
-    u: Plane
-    v: Plane
+    y: Plane = field(repr=False)
+    u: Plane = field(repr=False)
+    v: Plane = field(repr=False)
 
     def __post_init__(self) -> None:
         full = (self.format.height, self.format.width)
@@ -89,7 +90,7 @@ class Sound:
     """A chunk of sound: ``samples`` is float32 ``(channels, n)`` in [-1, 1], ``rate`` in Hz."""
 
     rate: int
-    samples: NDArray[np.float32]
+    samples: NDArray[np.float32] = field(repr=False)
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2 or self.samples.dtype != np.float32 or self.rate <= 0:
@@ -122,6 +123,10 @@ class Frame:
     gap: Gap | None = None
 
     def __post_init__(self) -> None:
+        # NaN is neither late nor too far apart, and a fixed-width integer wraps around.
+        numbers = (self.seq, self.pts, self.arrived_ns)
+        if any(type(number) is not int for number in numbers):
+            raise ValueError("numbers and times of a frame are whole, and Python's own int")
         if abs(self.pts) >= 1 << 63 or not 0 < self.time_base < 1 << 32:
             raise ValueError("a time stamp that no container can hold")
 
@@ -150,11 +155,11 @@ class Scores:
     ``sexual``: sexual content score in [0, 1], the largest over ``views``. ``minor``: the
     P(<18) estimate in [0, 1], the largest over the faces found; None when no face was found
     or the age detector was not run, which is missing evidence and never means "adult".
-    ``views``: names of the views that were run.
+    ``views``: names of the views that were run. The ``repr`` shows no score.
     """
 
-    sexual: float
-    minor: float | None
+    sexual: float = field(repr=False)
+    minor: float | None = field(repr=False)
     views: tuple[str, ...]
 
 
@@ -208,6 +213,7 @@ class Reason(enum.Enum):
     OVERLOAD = "overload"
     DISCONTINUITY = "discontinuity"
     USER_RESUME = "user_resume"
+    OTHER_DIRECTION = "other_direction"  # of the same call: it was interrupted
     END = "end"
 
 
@@ -310,6 +316,16 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The other direction of this call was interrupted. It can only restrict: no cool-down
+    starts here, but none that runs there (``level`` 0…4, ``until_ns``) can be left here."""
+
+    now_ns: int
+    level: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceEnded:
     now_ns: int
 
@@ -324,6 +340,7 @@ Event = (
     | BundleChanged
     | Fault
     | Resume
+    | Interrupt
     | SourceEnded
 )
 

@@ -8,14 +8,18 @@ from pathlib import Path
 from tests.source import ROOT
 
 from safelight.audit import expected, facts, tracing
-from safelight.audit.outcome import counted, row, unchecked
-from safelight.judge.system_calls import JUDGE_CALLS
+from safelight.audit.outcome import counted, row, row_but, unchecked
+from safelight.judge.system_calls import JUDGE_CALLS, TEMPLATE_CALLS
 
 
 def test_the_list_of_calls_is_the_judges_and_the_documents() -> None:
     assert frozenset(JUDGE_CALLS) == expected.JUDGE_CALLS
     section = (ROOT / "docs/sandbox.md").read_text("utf-8").split("## System calls of a judge")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", section.split("\n## ")[0], re.M)) == set(JUDGE_CALLS)
+
+
+def test_what_comes_before_the_seal_is_what_a_template_is_left_with() -> None:
+    assert frozenset(TEMPLATE_CALLS) == expected.SEALING_CALLS
 
 
 TRACE = """\
@@ -45,6 +49,37 @@ def test_a_trace_is_read_thread_by_thread_for_its_process(tmp_path: Path) -> Non
     assert found[10].programs == ["/usr/bin/python3"]
     assert dict(found[12].counts) == {"read": 1}
     assert (found[12].filters, found[12].dumped) == (1, True)
+
+
+HIDDEN = """\
+20 openat(AT_FDCWD</w>, 0x7ffd1, O_WRONLY|O_CREAT, 0666) = 5
+20 openat(AT_FDCWD</w>, 0x7ffd1, O_RDONLY) = 5
+20 rename(0x7ffd1, 0x7ffd2) = 0
+20 connect(4<socket:[5]>, 0x7ffd3, 16) = 0
+20 bind(4, 0x7ffd3, 16) = 0
+20 sendto(4, 0x7ffd4, 12, 0, 0x7ffd3, 16) = 12
+20 sendto(4, 0x7ffd4, 12, 0, NULL, 0) = 12
+20 sendmsg(4, 0x7ffd5, 0) = 3
+20 execve(0x7ffd6, 0x7ffd7, 0x7ffd8) = 0
+"""
+
+
+def test_a_call_that_leads_where_we_cannot_see_is_counted_and_not_clean(tmp_path: Path) -> None:
+    log = tmp_path / "trace"
+    log.write_text(HIDDEN)
+    found = tracing.read(log, "/w")[20]
+    assert +found.unread == {
+        "openat": 1,
+        "rename": 1,
+        "connect": 1,
+        "bind": 1,
+        "sendto": 1,
+        "sendmsg": 1,
+        "execve": 1,
+    }
+    assert row_but("a", "x", [], found.unread).verdict == "not checked"
+    assert row_but("a", "x", ["bad"], found.unread).verdict == "red"
+    assert row_but("a", "x", [], {"openat": 0}).verdict == "clean"
 
 
 def test_what_was_not_checked_is_not_clean() -> None:

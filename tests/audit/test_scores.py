@@ -16,6 +16,9 @@ from safelight.audit import scores
         "DEBUG nsfw 9.3e-05",
         '{"at_s": 1.5, "value": 0.25}',
         "minor 0.412",
+        '{"at_s": 1.5, "text": "nsfw 0.93"}',
+        '{"at_s": 1.5, "sexual": 931}',
+        '{"at_s": 1.5, "score_ms": 931.5}',
     ],
 )
 def test_a_score_is_found(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import zlib
 
 import numpy as np
@@ -42,7 +43,9 @@ FORMS = {
     "small jpeg": file(THUMB, "jpeg"),
     "compressed": zlib.compress(Y.tobytes()),
     "base64": base64.b64encode(Y.tobytes()),
+    "base64 after a word": b"frame\n" + base64.encodebytes(Y.tobytes()),
     "hex": Y.tobytes().hex().encode(),
+    "hex with colons": b"at 1: " + Y[100:200].tobytes().hex(":").encode(),
     "png as base64": base64.b64encode(file(RGB, "png")),
 }
 
@@ -67,3 +70,12 @@ NOTHING = {
 @pytest.mark.parametrize("form", NOTHING)
 def test_what_is_something_else_is_not(form: str) -> None:
     assert search.find(NOTHING[form], MARKED) is None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("runs", [search._BASE64, search._HEX], ids=["base64", "hex"])
+def test_a_large_raw_picture_of_somebody_else_is_looked_through_once(
+    runs: re.Pattern[bytes],
+) -> None:
+    # From every sign of every run it would take many minutes.
+    assert runs.findall((b"a" * 1900 + b"\x00") * 34_000) == []

@@ -160,6 +160,36 @@ def test_a_call_that_cannot_be_meant_is_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["guard", "a.mp4", "null:", "ADDRESS"],
+        ["ADDRESS"],
+        ["--ADDRESS"],
+        *(
+            ["guard", "no-such.mp4", "null:", flag, "ADDRESS"]
+            for flag in ("--policy", "--bundle", "--direction", "--region", "--report", "--config")
+        ),
+        ["guard", "no-such.mp4", "null:", "--policy=ADDRESS"],
+        ["bundle", "verify", "ADDRESS"],
+        ["policy", "check", "ADDRESS"],
+    ],
+    ids=" ".join,
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = "rtmp://live.example.org/app/SECRET"
+    assert main.run([word.replace("ADDRESS", address) for word in arguments]) in {2, 3}
+    said = capsys.readouterr()
+    assert "SECRET" not in said.out + said.err
+    assert len(lines(said.err)) == 1
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["policy"], ["bundle", "--help"]])
 def test_help_is_status_0(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(arguments) == 0

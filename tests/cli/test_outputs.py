@@ -34,7 +34,7 @@ def report() -> Report:
         bundle=BundlePart(id="b", version=1, sha256="0", purpose="test", test=True),
         direction="outgoing",
     )
-    return assemble(Tally(), 0, outcome="ended", judge_cpu_s=0.0, dropped=(), head=head)
+    return assemble(Tally(), 0, outcome="ended", judge_cpu_s=0.0, copied=0, dropped=(), head=head)
 
 
 def test_a_report_is_there_at_the_end_and_nothing_before(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ def test_every_flag_has_its_key(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
         'policy = "protect"\ndirection = "incoming"\nbundle = "b"\nreport = "r"\nevents = "-"\n'
+        'events-socket = "e"\n'
         'hold-ms = 100\nresume-after = 2\nregion = "GB"\nbind = "192.168.0.1"\nstate = "s"\n'
         "quiet = true\n"
     )
@@ -67,6 +70,7 @@ def test_a_file_that_lies_about_cannot_choose_a_stand_in(tmp_path: Path) -> None
     "line",
     [
         "events = '../victim'",
+        "events-socket = 'e'",
         "report = 'r'",
         "state = 's'",
         "bundle = 'b'",
@@ -85,3 +89,31 @@ def test_a_file_that_nobody_named_chooses_no_files(
     with pytest.raises(UsageError, match="--config"):
         settings.read(None)
     assert settings.read(Path("safelight.toml"))[0].names() == [line.partition(" ")[0]]
+
+
+def test_a_pipe_that_nobody_named_holds_up_no_guard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("safelight.toml")
+    said: list[str] = []
+
+    def read() -> None:
+        try:
+            settings.read(None)
+        except UsageError as error:
+            said.append(str(error))
+
+    reading = threading.Thread(target=read, daemon=True)
+    reading.start()
+    reading.join(10)
+    assert said
+    assert "--config" in said[0]
+
+
+def test_a_pipe_that_was_named_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writing = threading.Thread(target=(tmp_path / "pipe").write_text, args=("hold-ms = 0\n",))
+    writing.start()
+    assert settings.read(tmp_path / "pipe")[0].hold_ms == 0
+    writing.join()

@@ -19,14 +19,16 @@ from safelight.core.held import Held
 from safelight.core.load import Load
 from safelight.core.sequential import Sequential
 from safelight.core.sound import SoundHold, _Chunk
-from safelight.core.stream import Stream
+from safelight.core.stream import CoolDown, Stream
 from safelight.types import NS_PER_MS, NS_PER_S, Absent, Frame, Scores, Token
 
 CHANGING = (Engine, Stream, Held, Load, Flow, SoundHold, Sequential, Entry, Oracle, Seen, Chunk)
 COUNTED = words(
     "_shown_ns shown_ns released covered interrupted dropped _last_answer_ns _service_ns"
 )
-TIMES = words("now_ns _now_ns due_ns deadline_ns asked_ns said_ns until_ns _last_out_now_ns")
+TIMES = words(
+    "now_ns came_ns _now_ns due_ns deadline_ns asked_ns said_ns until_ns _last_out_now_ns"
+)
 STREAM_TIMES = words(
     """_last_out_pts_ns _shown_pts_ns shown_pts_ns _run_from_ns run_from_ns _settled_to
     _silent_from _sound_ns last_sound_ns start_ns end_ns _turn_pts_ns _last_pts_ns"""
@@ -97,6 +99,8 @@ class Fingerprint:
         if isinstance(thing, _Chunk):
             span = (self._pts(thing.start_ns), self._pts(thing.end_ns))
             return (thing.token, span, self._now(thing.arrived_ns), thing.clock)
+        if isinstance(thing, CoolDown):
+            return (thing.level, self._now(thing.until_ns))
         if thing is None or isinstance(thing, int | str | bytes):
             return thing
         # Everything else never changes: its value counts, or there is only one of it.

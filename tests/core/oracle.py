@@ -33,6 +33,7 @@ from safelight.types import (
     Fault,
     FaultKind,
     Frame,
+    Interrupt,
     Mute,
     Picture,
     PictureArrived,
@@ -66,6 +67,7 @@ class Seen:
     order: int
     clock: int
     boundary: bool
+    came_ns: int
     token: Token | None = None
     void: bool = False
     clear: bool = False
@@ -119,6 +121,7 @@ class Oracle:
     covered: int = 0
     interrupted: int = 0
     dropped: int = 0
+    must_interrupt: bool = False
 
     # --- events ---------------------------------------------------------------------------
 
@@ -142,6 +145,9 @@ class Oracle:
             self._command(command)
         left = must_go & set(self.held)
         assert not left, f"held across a break: {left}"
+        if self.must_interrupt and not self.stopped:
+            assert self.state is State.INTERRUPTED, "the other direction was not heeded"
+        self.must_interrupt = False
         self._prune()
 
     @staticmethod
@@ -165,6 +171,9 @@ class Oracle:
                 self._judge_gone()
             case Fault(_, FaultKind.SOURCE) | SourceEnded():
                 self.ended = True
+            case Interrupt():
+                self.until_ns = max(self.until_ns, event.until_ns)
+                self.must_interrupt = True
             case Resume() if not self.ended and self.state is State.INTERRUPTED:
                 if self.now_ns >= self.until_ns:
                     self._may_resume = True
@@ -187,7 +196,7 @@ class Oracle:
             must_go = self._broke()
         self.last = (frame.pts_ns, picture.format)
         self.order += 1
-        seen = Seen(frame, picture, self.order, self.clock, self.boundary)
+        seen = Seen(frame, picture, self.order, self.clock, self.boundary, self.now_ns)
         self.boundary = False
         assert frame.seq not in self.held, "the test repeats a number"
         self.held[frame.seq] = seen
@@ -214,6 +223,14 @@ class Oracle:
             seen.clear = self._is_clear(evidence) and not self._late(seen, self.now_ns)
         elif seen.said != evidence or not self._is_clear(evidence):
             seen.clear = False
+
+    def _vouches(self, seen: Seen) -> bool:
+        """Nobody inherits from a score that is near a limit, however clear it is."""
+        said = seen.said
+        lowest = min(self.policy.cover_at, self.policy.with_minor_at)
+        return isinstance(said, Scores) and (
+            said.sexual * 1000 < lowest * self.limits.vouch_permille
+        )
 
     def _is_clear(self, evidence: Evidence) -> bool:
         if not isinstance(evidence, Scores):
@@ -366,16 +383,21 @@ class Oracle:
             assert end.said == evidence, f"{seq} rests on other evidence than was given"
             assert end.clock == seen.clock, f"{seq} rests on another flow"
             assert end.said_ns is not None
-            assert not self._late(seen, end.said_ns), f"{seq} rests on a late answer"
+            # What was said before it came is not late, however long it was on its way.
+            late = self._late(seen, end.said_ns) and end.said_ns > seen.came_ns
+            assert not late, f"{seq} rests on a late answer"
         match verdict.binding, ends:
             case Binding.JUDGED, [own]:
                 assert own is seen
             case Binding.STILL, [before]:
+                assert self._vouches(before)
                 assert seen.token is None
                 assert before.order < seen.order
                 assert self._apart(seen, before) <= limits.still_age_ns
                 assert self.gate.compare(seen.picture, before.picture).still
             case Binding.BRACKETED, [left, right]:
+                assert self._vouches(left)
+                assert self._vouches(right)
                 assert seen.token is None
                 assert left.order < seen.order < right.order
                 assert right.order - left.order <= min(8, limits.bracket_frames)

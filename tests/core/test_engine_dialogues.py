@@ -44,6 +44,7 @@ from safelight.types import (
     FaultKind,
     Frame,
     Gap,
+    Interrupt,
     Picture,
     PictureArrived,
     PictureFormat,
@@ -82,7 +83,7 @@ LIMITS = {
         sample_every_ns=60 * NS_PER_MS,
         lift_span_ns=150 * NS_PER_MS,
         faults_to_interrupt=2,
-        stall_ns=300 * NS_PER_MS,
+        stall_ns=1000 * NS_PER_MS,
         card_every_ns=200 * NS_PER_MS,
         cool_down_ns=(300 * NS_PER_MS, 900 * NS_PER_MS),
     ),
@@ -215,6 +216,7 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
     events = st.sampled_from(
         ["discontinuity", "bundle", "resume", "start", "judge", "judge", "end", "source", "sink"]
     )
+    calls = st.sampled_from(["interrupt", "other"])
     batch = st.tuples(
         st.text(alphabet="AABBCD", min_size=1, max_size=10),
         st.sampled_from([0, 0, 0, 50, 130, 180, 230, 300]),
@@ -232,6 +234,7 @@ def step() -> st.SearchStrategy[tuple[str, tuple[object, ...]]]:
         st.tuples(st.just("sound"), sound),
         st.tuples(st.just("honest"), st.tuples(st.integers(1, 14), st.sampled_from("AAAAS"))),
         st.tuples(st.just("event"), st.tuples(events)),
+        st.tuples(st.just("event"), st.tuples(calls)),
         st.tuples(st.just("batch"), batch),
         st.tuples(st.just("batch"), batch),
     ]
@@ -265,6 +268,8 @@ def carry_out(talk: Dialogue, kind: str, args: tuple[object, ...]) -> None:
                 "discontinuity": Discontinuity(now, Gap.SUSPEND),
                 "bundle": BundleChanged(now),
                 "resume": Resume(now),
+                "interrupt": Interrupt(now, 0, 0),
+                "other": Interrupt(now, 2, now + 400 * NS_PER_MS),
                 "start": StreamStarted(now),
                 "judge": Fault(now, FaultKind.JUDGE),
                 "end": SourceEnded(now),

@@ -39,6 +39,7 @@ from safelight.types import (
     FaultKind,
     Frame,
     Gap,
+    Interrupt,
     PictureArrived,
     Resume,
     Scores,
@@ -223,6 +224,8 @@ def disturbing(node: Node) -> Iterator[Step]:
         yield "event", Fault(node.now_ns, kind)
     yield "event", Resume(node.now_ns)
     yield "event", Resume(node.now_ns + 100 * NS_PER_MS)
+    yield "event", Interrupt(node.now_ns, 0, 0)
+    yield "event", Interrupt(node.now_ns, 1, node.now_ns + 100 * NS_PER_MS)
     yield "event", SourceEnded(node.now_ns)
     yield "sound", None
     if node.pictures:

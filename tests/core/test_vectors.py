@@ -61,7 +61,7 @@ def test_together_they_show_every_kind_of_event_and_command() -> None:
     events = {step.event.type for d in dialogues for step in d.steps}
     commands = {c["type"] for d in dialogues for step in d.steps for c in step.commands}
     kinds = set(vector_format.PLAIN) | {"picture_arrived", "audio_arrived", "evidence_ready"}
-    assert events >= kinds | {"fault"}
+    assert events >= kinds | {"fault", "interrupt"}
     assert commands >= {"ask", "emit", "emit_card", "mute", "drop", "stop", "state_changed"}
     assert commands >= {"fault_noted", "cool_down_started", "resume_refused"}
     bindings = {c.get("binding") for d in dialogues for s in d.steps for c in s.commands}

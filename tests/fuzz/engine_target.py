@@ -36,6 +36,7 @@ from safelight.types import (
     FaultKind,
     Frame,
     Gap,
+    Interrupt,
     Picture,
     PictureArrived,
     Resume,
@@ -174,6 +175,8 @@ class _Stream:
             return Fault(self.now_ns, list(FaultKind)[how % 5 if how < 12 else 0])
         if how < 140:
             return Resume(self.now_ns)
+        if how < 150:
+            return Interrupt(self.now_ns, how % 3, self.now_ns + (how - 140) * 40 * NS_PER_MS)
         if how < 200:
             return Discontinuity(self.now_ns, list(Gap)[how % 4])
         return BundleChanged(self.now_ns) if how < 230 else StreamStarted(self.now_ns)

@@ -10,7 +10,8 @@ import numpy as np
 from av.video import format as formats
 from tests.fuzz.target import Target, check
 
-from safelight.media.av_picture import UnfitPictureError, side_data_of, to_picture
+from safelight.media.av_picture import side_data_of, to_picture
+from safelight.media.fitness import UnfitPictureError
 
 _HEAD: Final = 9
 _FORMATS: Final = tuple(sorted(cast(Any, formats).names))

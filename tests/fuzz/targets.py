@@ -8,8 +8,8 @@ from typing import Final
 from tests.fuzz.target import Target
 
 NAMES: Final = (
-    "policy", "manifest", "report", "events", "cooldown", "settings", "addresses",
-    "evidence", "engine", "messages", "pictures", "media",
+    "policy", "manifest", "report", "events", "commands", "cooldown", "settings", "addresses",
+    "evidence", "engine", "messages", "pictures", "media", "coded",
 )  # fmt: skip
 # Broken on purpose, to see that a finding is found.
 PLANTED: Final = "planted"

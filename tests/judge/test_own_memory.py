@@ -10,11 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.source import SRC
 
-from safelight.judge import sandbox
+from safelight.judge import own_memory, sandbox
 from safelight.judge.own_memory import LOCKED, NOT_DUMPED, NOT_INHERITED
+from safelight.types import Picture, PictureFormat
 
 pytestmark = pytest.mark.skipif(sandbox.unsupported() is not None, reason="Linux only")
 
@@ -102,6 +104,32 @@ def test_memory_that_is_not_there_is_not_held() -> None:
     del memory
     assert not any(held(sandbox.lock_memory(1 << 46, 4096)).values())
     assert address
+
+
+def test_a_picture_is_left_out_of_dumps_and_swap() -> None:
+    planes = [np.full(shape, 7, np.uint8) for shape in ((720, 1280), (360, 640), (360, 640))]
+    picture = Picture(PictureFormat(width=1280, height=720), *planes)
+    assert all(layer.held for layer in own_memory.lock_picture(picture))
+    for plane in (picture.y, picture.u, picture.v):
+        for address in (plane.ctypes.data, plane.ctypes.data + plane.nbytes - 1):
+            assert {"dd", "lo"} <= flags_of(address)
+
+
+def test_a_picture_is_left_out_of_dumps_where_nothing_more_may_be_locked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(address: int, size: int) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("safelight.judge.kernel.lock", refused)
+    picture = Picture(
+        PictureFormat(width=16, height=16),
+        *(np.full(shape, 7, np.uint8) for shape in ((16, 16), (8, 8), (8, 8))),
+    )
+    assert {name for name, ok in held(own_memory.lock_picture(picture)).items() if ok} == {
+        NOT_DUMPED
+    }
+    assert "dd" in flags_of(picture.y.ctypes.data)
 
 
 def test_a_guard_of_our_own_is_hidden() -> None:

@@ -523,3 +523,19 @@ def test_what_nobody_thought_of_is_a_fault_and_the_judge_comes_back(
     judge.restart()
     judge.ask(token(2), drawn(Order.CLEAR), judge.every)
     assert isinstance(said.get(timeout=WAIT), Answer)
+
+
+def test_a_judge_keeps_nothing_of_its_templates_channel(bundle: VerifiedBundle) -> None:
+    """In a host with very many open files its number is beyond those that a judge closes."""
+    judge = ProcessJudge(bundle, worker="tests.judge.far_control")
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(16)]
+    judge.start(lambda _: None)
+    for handle in taken:
+        os.close(handle)
+    try:
+        held = [os.readlink(path) for path in Path(f"/proc/{judge.pid}/fd").iterdir()]
+    except PermissionError:
+        pytest.skip("only root may see the descriptors of a process that hides")
+    finally:
+        judge.close()
+    assert sum(name.startswith("socket:") for name in held) == 1

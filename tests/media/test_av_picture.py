@@ -12,7 +12,8 @@ import pytest
 from av.video.stream import VideoStream
 from tests.media.helpers import content, fill, picture, psnr, read, video_frame, write_video
 
-from safelight.media.av_picture import UnfitPictureError, _turn, to_picture
+from safelight.media.av_picture import _turn, to_picture
+from safelight.media.fitness import UnfitPictureError
 from safelight.types import PictureFormat
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from safelight.audit.expected import FINDERS, JUDGE_CALLS, NAME_SERVICE
+from safelight.audit.expected import FINDERS, JUDGE_CALLS, NAME_SERVICE, SEALING_CALLS
 from safelight.audit.facts import Facts
-from safelight.audit.outcome import Row, row, unchecked
+from safelight.audit.outcome import Row, row, row_but, unchecked
 from safelight.audit.proc import Socket
 from safelight.audit.tracing import Calls
 from safelight.audit.watching import Seen
 
 _STATUS = {"Seccomp": "2", "NoNewPrivs": "1", "CapEff": "0" * 16}
+# Looks at one socket: the first may come before it is in a table, or after it has left one.
+_SETTLED = 5
 _NOTHING_LEFT = ("Max open files", "Max file size", "Max core file size")
 
 
@@ -27,7 +29,7 @@ def processes(facts: Facts) -> Row:
             name = Path(program).name
             if name not in FINDERS and not name.startswith(("python", "safelight", "strace")):
                 found.append(f"{facts.who(pid)} ran {program}")
-    return row("processes", _listed(names), found)
+    return row_but("processes", _listed(names), found, facts.unread(("execve", "execveat")))
 
 
 def sandbox(facts: Facts) -> Row:
@@ -44,11 +46,20 @@ def sandbox(facts: Facts) -> Row:
             is_so = judge.limits.get(name, "?")
             if is_so != "0/0":
                 found.append(f"judge {judge.pid}: {name} is {is_so}, not 0")
+        above = facts.watch.processes.get(judge.parent)
+        if above is not None and _filters(judge) <= _filters(above) >= 0:
+            found.append(f"judge {judge.pid}: no filter of its own besides its template's")
     for template in facts.templates:
         if template.status.get("Seccomp") != "2":
             found.append(f"template {template.pid}: no filter of system calls")
     seen = "Seccomp 2, NoNewPrivs 1, no capabilities; opens 0 files, writes 0, dumps 0"
     return row("judge sealed", f"{len(facts.judges)} judges; wanted: {seen}", found)
+
+
+def _filters(seen: Seen) -> int:
+    """How many filters of calls a process is under; -1 where the kernel (before 5.9) is silent."""
+    number = seen.status.get("Seccomp_filters", "")
+    return int(number) if number.isdecimal() else -1
 
 
 def namespaces(facts: Facts) -> Row:
@@ -83,6 +94,9 @@ def system_calls(facts: Facts) -> Row:
         strange = sorted(set(calls.counts) - JUDGE_CALLS)
         if strange:
             found.append(f"judge {judge.pid} called {' '.join(strange)}")
+        early = sorted(set(calls.before) - JUDGE_CALLS - SEALING_CALLS)
+        if early:
+            found.append(f"judge {judge.pid} called {' '.join(early)} before its filter")
     count = sum(made.values())
     return row("system calls", f"judge: {count} calls of {len(made)} kinds: {_listed(made)}", found)
 
@@ -97,8 +111,8 @@ def judge_calls(facts: Facts) -> Counter[str]:
 
 def sockets(facts: Facts) -> Row:
     """The sockets that were open at any look."""
-    blind = [p for p in facts.processes if p.hidden == p.looks and p.looks > 2]
-    if facts.guard in blind:
+    # It hides a moment after it has begun: what was seen until then is not what it does.
+    if facts.guard.hidden * 2 > facts.guard.looks:
         return unchecked("sockets", "who looks may not see the guard's descriptors: be root")
     found = []
     for seen in facts.processes:
@@ -107,6 +121,10 @@ def sockets(facts: Facts) -> Row:
                 found.append(f"{facts.who(seen.pid)}: {one}")
         if seen in facts.judges and seen.unix_at_once > 1:
             found.append(f"judge {seen.pid} has {seen.unix_at_once} channels, not 1")
+    unlisted = [p for p in facts.processes if max(p.unlisted.values(), default=0) >= _SETTLED]
+    if unlisted and not found:
+        whose = ", ".join(facts.who(p.pid) for p in unlisted)
+        return unchecked("sockets", f"no table of the kernel's shows what a socket is: {whose}")
     met = sorted({str(s) for s in facts.guard.sockets if s.kind not in {"unix", "netlink"}})
     text = f"{facts.watch.looks} looks; guard: {', '.join(met) or 'none'}; judge: its one channel"
     return row("sockets", text, found)
@@ -126,7 +144,9 @@ def connections(facts: Facts) -> Row:
         judging = facts.who(pid) == "judge"
         if judging and calls.sockets:
             found.append(f"judge {pid} made a socket ({_listed(calls.sockets)})")
-    return row("connections", f"connect and bind: {_listed(tried) or 'none'}", found)
+    text = f"connect and bind: {_listed(tried) or 'none'}"
+    reaching = ("connect", "bind", "sendto", "sendmsg", "sendmmsg")
+    return row_but("connections", text, found, facts.unread(reaching))
 
 
 def _may_have(facts: Facts, seen: Seen, one: Socket) -> bool:

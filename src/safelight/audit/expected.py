@@ -26,9 +26,33 @@ JUDGE_CALLS: Final = frozenset(
         "exit_group",
     }
 )
+# What a judge may call besides before it seals itself: what its template is left with.
+SEALING_CALLS: Final = frozenset(
+    {
+        *("clone", "wait4", "waitid", "kill", "recvmsg", "recvfrom", "sendmsg", "sendto"),
+        *("poll", "ppoll", "getsockname", "getsockopt", "close_range", "dup", "dup2", "dup3"),
+        *("fcntl", "lseek", "fstat", "newfstatat", "prlimit64", "prctl", "seccomp"),
+        *("getpid", "getppid", "gettid", "getrandom", "rt_sigaction", "rt_sigprocmask"),
+        *("sigaltstack", "set_robust_list", "rseq", "sched_yield", "mlock", "mlock2"),
+    }
+)
+# Ways to leave something with the kernel, or in another process, that are no files: shared
+# memory, messages, keys, and calls that no tracer sees.
+KEPT_ELSEWHERE: Final = frozenset(
+    {
+        *("shmget", "shmat", "msgget", "msgsnd", "mq_open", "mq_timedsend", "semget"),
+        *("add_key", "request_key", "keyctl", "fsetxattr", "io_uring_setup", "io_uring_enter"),
+        *("process_vm_writev", "ptrace", "open_by_handle_at", "bpf"),
+    }
+)
 # The C library asks this one for names of users and hosts, where it runs.
 NAME_SERVICE: Final = frozenset({"/var/run/nscd/socket", "/run/nscd/socket"})
 # Programs that Python itself starts to find a library, by name.
 FINDERS: Final = frozenset({"ldconfig", "gcc", "cc", "ld", "objdump", "uname"})
-# What may be opened for writing without anything being kept.
-NOTHING_KEPT: Final = ("/dev/null", "/dev/tty", "/dev/pts/", "/proc/self/", "pipe:", "/dev/zero")
+# What may be opened for writing without anything being kept: itself, or what is below it.
+NOTHING_KEPT: Final = frozenset({"/dev/null", "/dev/zero", "/dev/tty"})
+NOTHING_KEPT_BELOW: Final = ("/dev/pts/", "/proc/self/", "pipe:")
+# By these, /proc/self leads to other files.
+LEADS_ELSEWHERE: Final = frozenset({"cwd", "root", "fd", "task", "map_files", "mem"})
+# The one file in the folder that a user names for it.
+STATE_FILE: Final = "cool-down.json"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from safelight.audit.expected import STATE_FILE
 from safelight.audit.places import Looked
 from safelight.audit.search import Marked
 from safelight.audit.tracing import Calls
@@ -59,11 +61,20 @@ class Facts:
     def _ran(self, pid: int) -> bool:
         return bool(self.calls and pid in self.calls and self.calls[pid].programs)
 
+    def unread(self, names: Iterable[str]) -> dict[str, int]:
+        """Return how many of these calls led to where who looks may not see."""
+        every = (self.calls or {}).values()
+        return {name: sum(calls.unread[name] for calls in every) for name in names}
+
     def is_named(self, path: Path) -> bool:
-        """Whether the user named this file, its folder, or it is one of these half written."""
-        for place in self.named.values():
-            if path == place or path.is_relative_to(place):
+        """Whether the user named this file, or it is one of these half written."""
+        for name, place in self.named.items():
+            if path == place:
                 return True
+            if path.parent == place and name == "state":
+                return path.name == STATE_FILE or (
+                    path.name.startswith(f"{STATE_FILE}.") and path.suffix == ".part"
+                )
             half = path.name.startswith(place.name) and path.suffix == ".part"
             if path.parent == place.parent and half:
                 return True

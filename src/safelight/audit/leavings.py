@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from safelight.audit import mark, proc, scores, search
-from safelight.audit.expected import NOTHING_KEPT
+from safelight.audit import mark, proc, scores, search, tracing
+from safelight.audit.expected import LEADS_ELSEWHERE, NOTHING_KEPT, NOTHING_KEPT_BELOW
 from safelight.audit.facts import Facts, by_root
-from safelight.audit.outcome import Row, row, unchecked
+from safelight.audit.outcome import Row, row, row_but, unchecked
+from safelight.audit.places import Changed
 from safelight.audit.search import Marked
 from safelight.audit.watching import JUDGE
 from safelight.errors import SafelightError
+from safelight.testing.film import streams
 
 _CORE_FILE = b"\x7fELF", 16, 4  # magic, where its kind stands, the kind of a dump
 _SMALL = 4 << 20
@@ -28,6 +33,10 @@ def files_left(facts: Facts) -> Row:
     text = f"{len(facts.looked.places)} places: {named} that were named; {others} of other programs"
     if facts.looked.cut_off:
         return unchecked("files left", f"too many files to look at all ({text})")
+    doubtful = [c for c in facts.looked.changed if _may_be_its_own(facts, c)]
+    if doubtful and not found:
+        why = f"nobody can tell who wrote {len(doubtful)} files, the first {doubtful[0].path}"
+        return unchecked("files left", f"{why} ({text})")
     return row("files left", text, found)
 
 
@@ -43,7 +52,8 @@ def files_opened(facts: Facts) -> Row:
             judging = facts.who(pid) == "judge"
             if judging or not _may_be(facts, Path(name)):
                 found.append(f"{facts.who(pid)} {call}: {name}")
-    return row("files opened", f"{count} to write; {len(found)} that nobody named", found)
+    text = f"{count} to write; {len(found)} that nobody named"
+    return row_but("files opened", text, found, facts.unread(tracing.OPENING))
 
 
 def shared_memory(facts: Facts) -> Row:
@@ -69,8 +79,11 @@ def shared_memory(facts: Facts) -> Row:
                 rings.append(rights)
                 if "w" in rights and "s" in rights:
                     found.append(f"judge {seen.pid} can write to {name} ({rights})")
+    named = f"with a name: {len(found)}"
+    if not rings and not found:
+        return unchecked("shared memory", f"no judge's ring was to be seen: be root ({named})")
     ring = f"judge maps its ring {'/'.join(sorted(set(rings)))}" if rings else "ring not seen"
-    return row("shared memory", f"with a name: {len(found)}; {ring}", found)
+    return row("shared memory", f"{named}; {ring}", found)
 
 
 def core_dumps(facts: Facts) -> Row:
@@ -138,8 +151,20 @@ def sink(facts: Facts, held: Marked, clear: Marked) -> Row:
     found = []
     if worst >= mark.LIKE:
         found.append(f"the picture {held.mark.name} left by the sink")
+    # Besides its pictures: what is attached, beside them, or written behind them.
+    with facts.named["sink"].open("rb") as file:
+        how = search.find(file.read(search.MOST_BYTES), held)
+    if how is not None:
+        found.append(f"the picture {held.mark.name} is in the sink's file, {how}")
+    kinds = streams(facts.named["sink"])
+    if kinds["video"] != 1 or kinds["audio"] > 1 or kinds.keys() - {"video", "audio"}:
+        found.append("the sink's file holds more than one video and its sound: " + _listed(kinds))
     alike = f"likeness to the clear mark {best:.2f}, to the one held back {worst:.2f}"
     return row("sink", f"{count} pictures left; {alike}", found)
+
+
+def _listed(kinds: Counter[str]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
 
 
 def score_lines(facts: Facts) -> Row:
@@ -179,11 +204,40 @@ def _searched(facts: Facts) -> Iterator[tuple[Path, bool]]:
             yield changed.path, facts.is_its_own(changed.path)
 
 
+def _may_be_its_own(facts: Facts, changed: Changed) -> bool:
+    """Whether the guard may have written a file that nothing shows to be its own."""
+    if facts.calls is not None and not sum(facts.unread(tracing.OPENING).values()):
+        return False  # every file that it wrote is known
+    uid = facts.guard.status.get("Uid", "").split()[:1]
+    own = facts.is_its_own(changed.path) or facts.is_named(changed.path)
+    return not own and (not uid or int(uid[0]) == changed.owner)
+
+
 def _may_be(facts: Facts, path: Path) -> bool:
-    if str(path).startswith(NOTHING_KEPT) or facts.is_named(path):
+    return _keeps_nothing(str(path)) or facts.is_named(path) or _is_byte_code(path)
+
+
+def _keeps_nothing(name: str) -> bool:
+    name = os.path.normpath(name)
+    if name in NOTHING_KEPT:
         return True
-    # Python keeps its own byte code beside its sources. (It is searched for pictures too.)
-    return "__pycache__" in path.parts or path.name == "__pycache__"
+    if not name.startswith(NOTHING_KEPT_BELOW):
+        return False
+    return not name.startswith("/proc/self/") or name.split("/")[3] not in LEADS_ELSEWHERE
+
+
+def _is_byte_code(path: Path) -> bool:
+    """Whether Python keeps there what it made of the source beside it, or is about to.
+
+    It is searched for pictures too.
+    """
+    if path.name == "__pycache__":
+        return any(path.parent.glob("*.py"))
+    whole = path.with_suffix("") if path.suffix[1:].isdecimal() else path
+    try:
+        return Path(importlib.util.source_from_cache(str(whole))).is_file()
+    except ValueError:
+        return False
 
 
 def _is_ours(facts: Facts, name: str) -> bool:

@@ -54,6 +54,14 @@ def row(check: str, seen: str, found: list[str] | tuple[str, ...] = ()) -> Row:
     return Row(check=check, verdict="red" if once else "clean", seen=seen, found=once)
 
 
+def row_but(check: str, seen: str, found: list[str], unread: dict[str, int]) -> Row:
+    """Return ``row``; where nothing was found, but ``unread`` was not to be seen, no clean one."""
+    if found or not sum(unread.values()):
+        return row(check, seen, found)
+    hidden = ", ".join(f"{name} {count}" for name, count in sorted(unread.items()) if count)
+    return unchecked(check, f"only root may see where these led to: {hidden} ({seen})")
+
+
 def unchecked(check: str, why: str) -> Row:
     """Return a row of what could not be looked at here."""
     return Row(check=check, verdict="not checked", seen=why)

@@ -32,6 +32,7 @@ class Changed:
 
     path: Path
     size: int
+    owner: int  # the user's number
 
 
 @dataclass(slots=True)
@@ -86,7 +87,7 @@ def look(places: list[Path], since_ns: int, leave_out: tuple[Path, ...] = ()) ->
                 continue
             seen.add(identity)
             if not stat.S_ISDIR(found.st_mode):
-                looked.changed.append(Changed(path, found.st_size))
+                looked.changed.append(Changed(path, found.st_size, found.st_uid))
     return looked
 
 

@@ -16,6 +16,7 @@ _NEAR: Final = re.compile(
     rf"(?i)(?:\b|_)(?:{_WORDS})(?:\b|_)[^\n]{{0,24}}?(?<![\w.]){_NUMBER}"
     rf"|(?<![\w.]){_NUMBER}[^\n]{{0,12}}?(?:\b|_)(?:{_WORDS})(?:\b|_)"
 )
+_NAMED: Final = re.compile(rf"(?i)(?:\b|_)(?:{_WORDS})(?:\b|_)")
 # A report and events hold times, and the time used; every other number is a whole one.
 _TIMES: Final = re.compile(r"_s$|_ms$|^(?:p50|p99|max|total|judge)$")
 
@@ -31,15 +32,24 @@ def in_text(text: str) -> Iterator[int]:
 
 
 def in_document(value: Any, name: str = "") -> Iterator[str]:
-    """Yield the name of each number of a JSON document that is no whole number and no time."""
+    """Yield the name of each value of a JSON document that looks like a score.
+
+    That is a number that is neither whole nor a time, one that bears the name of a score (it
+    may be in whole thousandths, or pass for a time), or a text with a score in it.
+    """
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from in_document(inner, key)
     elif isinstance(value, list):
         for inner in value:
             yield from in_document(inner, name)
-    elif isinstance(value, float) and _TIMES.search(name) is None:
-        yield name
+    elif isinstance(value, str):
+        if _NEAR.search(value) is not None:
+            yield name
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        fraction = isinstance(value, float) and _TIMES.search(name) is None
+        if fraction or _NAMED.search(name) is not None:
+            yield name
 
 
 def _line_has(line: str) -> bool:

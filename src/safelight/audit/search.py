@@ -46,9 +46,11 @@ _PICTURES: Final = (
     b"MM\0*",
 )
 _MOST_PICTURES: Final = 200
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-](?:[A-Za-z0-9+/_-]|\\?\r?\n){2000,}={0,2}")
+# Each begins only where a run of such signs does: else a file of many long runs that are too
+# short, such as a raw picture, would be looked through again from every sign of each.
+_BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_\-\\\r\n])[A-Za-z0-9+/_\-\\\r\n]{2000,}+")
 _TEXT: Final = bytes(range(9, 14)) + bytes(range(32, 127))
-_HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}[\s:,]?){2000,}")
+_HEX: Final = re.compile(rb"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[\s:,]?){2000,}+")
 
 Signal = NDArray[np.float32]
 
@@ -227,7 +229,9 @@ def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
                 yield how, inner
     for match in _BASE64.finditer(data):
         text = re.sub(rb"[^A-Za-z0-9+/_-]", b"", match[0]).translate(bytes.maketrans(b"-_", b"+/"))
-        yield "written as base64", base64.b64decode(text[: len(text) // 4 * 4])
+        for first in range(4):  # a word may stand right before it
+            whole = (len(text) - first) // 4 * 4
+            yield "written as base64", base64.b64decode(text[first : first + whole])
     for match in _HEX.finditer(data):
         digits = re.sub(rb"[^0-9a-fA-F]", b"", match[0])
         yield "written as hexadecimal", binascii.unhexlify(digits[: len(digits) // 2 * 2])

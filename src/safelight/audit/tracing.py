@@ -1,7 +1,9 @@
 """System calls as ``strace`` sees them, from the first moment of a guard on.
 
 A judge that is not dumpable lets nobody of its user attach; whoever traced its guard from the
-start keeps seeing. No content of any call is written down (``-s 0``).
+start keeps seeing. But of a process that hides only root may read what its pointers lead to:
+another tracer sees that a file was opened, and not which. Those calls are counted as ``unread``.
+No content of any call is written down (``-s 0``).
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from safelight.audit.expected import KEPT_ELSEWHERE
 
 HOW_TO_GET: Final = "apt-get install strace"
 _LINE: Final = re.compile(r"^(\d+) +(.*)$")
@@ -49,6 +53,11 @@ _MAKES: Final = frozenset(
     }
 )
 _OPENS: Final = frozenset({"open", "openat", "openat2"})
+OPENING: Final = _OPENS | _MAKES
+_SENDS: Final = frozenset({"sendto", "sendmsg", "sendmmsg"})
+# An address that was read stands there in braces; one that is absent, as NULL.
+_POINTER_TO_ADDRESS: Final = re.compile(r", 0x[0-9a-f]+, \[?\d+\]?\)\s+=")
+_FILTERS: Final = {"seccomp": "SET_MODE_FILTER", "prctl": "PR_SET_SECCOMP"}
 _DUMPED: Final = "(core dumped)"
 _FAILED: Final = re.compile(r"= -1 E\w+[^)]*\)\s*$")
 
@@ -58,7 +67,7 @@ class Calls:
     """What one process did, its threads included."""
 
     pid: int
-    counts: Counter[str] = field(default_factory=Counter)  # since the last filter was set
+    counts: Counter[str] = field(default_factory=Counter)  # since its first filter was set
     before: Counter[str] = field(default_factory=Counter)
     filters: int = 0
     written: dict[str, str] = field(default_factory=dict)  # path -> the call
@@ -66,8 +75,8 @@ class Calls:
     bound: Counter[str] = field(default_factory=Counter)
     sockets: Counter[str] = field(default_factory=Counter)  # families
     shared: Counter[str] = field(default_factory=Counter)  # shmget and the like
-    memory_files: int = 0
     programs: list[str] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)  # where it led to was hidden from us
     dumpable_off: bool = False
     dumped: bool = False
     ended: str = ""
@@ -158,35 +167,41 @@ def _whole_lines(log: Path) -> Iterator[tuple[int, str]]:
 
 def _note(calls: Calls, name: str, rest: str, folder: str) -> None:
     failed = _FAILED.search(rest) is not None
-    if (name == "seccomp" and "SET_MODE_FILTER" in rest and not failed) or (
-        name == "prctl" and "PR_SET_SECCOMP" in rest and not failed
-    ):
+    if not failed and name in _FILTERS and _FILTERS[name] in rest:
         calls.filters += 1
-        calls.before += calls.counts
-        calls.counts = Counter()
-        return
+        if calls.filters == 1:
+            calls.before, calls.counts = calls.counts, Counter()
+            return
+        # A further one, that may allow everything, must not wipe out what was done before it.
     calls.counts[name] += 1
-    if name == "prctl" and "PR_SET_DUMPABLE, SUID_DUMP_DISABLE" in rest and not failed:
-        calls.dumpable_off = True
+    if name == "prctl" and "PR_SET_DUMPABLE, " in rest and not failed:
+        calls.dumpable_off = "SUID_DUMP_DISABLE" in rest
     elif name in _OPENS and any(flag in rest for flag in _WRITES):
         opened = _OPENED.search(rest)
         if not failed:
-            calls.written[opened[1] if opened else _path(rest, folder)] = name
+            paths = [opened[1]] if opened else _paths(rest, folder)[:1]
+            calls.written.update(dict.fromkeys(paths, name))
+            calls.unread[name] += not paths
     elif name in _MAKES and not failed:
-        for path in _paths(rest, folder)[-1:]:
-            calls.written[path] = name
-    elif name == "connect" or (name in {"sendto", "sendmsg", "sendmmsg"} and "sa_family" in rest):
+        paths = _paths(rest, folder)[-1:]
+        calls.written.update(dict.fromkeys(paths, name))
+        calls.unread[name] += not paths
+    elif name == "connect" or (name in _SENDS and "sa_family" in rest):
         calls.connected.update(_address(rest))
+        calls.unread[name] += _POINTER_TO_ADDRESS.search(rest) is not None
     elif name == "bind":
         calls.bound.update(_address(rest))
+        calls.unread[name] += _POINTER_TO_ADDRESS.search(rest) is not None
+    elif name in _SENDS:
+        calls.unread[name] += _hides_address(name, rest)
     elif name in {"socket", "socketpair"} and not failed:
         calls.sockets[rest.partition(",")[0]] += 1
-    elif name in {"shmget", "shmat"} and not failed:
+    elif name in KEPT_ELSEWHERE and not failed:
         calls.shared[name] += 1
-    elif name == "memfd_create" and not failed:
-        calls.memory_files += 1
     elif name in {"execve", "execveat"} and not failed:
-        calls.programs += _paths(rest, folder)[:1]
+        paths = _paths(rest, folder)[:1]
+        calls.programs += paths
+        calls.unread[name] += not paths
 
 
 def _paths(rest: str, folder: str) -> list[str]:
@@ -195,8 +210,12 @@ def _paths(rest: str, folder: str) -> list[str]:
     return [os.path.join(base, text) for text in _TEXT.findall(rest)]
 
 
-def _path(rest: str, folder: str) -> str:
-    return next(iter(_paths(rest, folder)), "?")
+def _hides_address(name: str, rest: str) -> bool:
+    """Whether a datagram may name an address that could not be read."""
+    if name == "sendto":
+        return _POINTER_TO_ADDRESS.search(rest) is not None
+    # The whole message, and so its address, is behind one pointer.
+    return re.match(r"\S+, 0x", rest) is not None
 
 
 def _address(rest: str) -> list[str]:

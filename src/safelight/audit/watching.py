@@ -34,6 +34,7 @@ class Seen:
     owner: int = -1  # of /proc/PID: root's when the process is not dumpable
     files: Counter[str] = field(default_factory=Counter)
     sockets: Counter[Socket] = field(default_factory=Counter)
+    unlisted: Counter[str] = field(default_factory=Counter)  # sockets that no table shows: looks
     unix_at_once: int = 0  # the most sockets of the kind unix at one look, once sealed
     mapped: set[tuple[str, str]] = field(default_factory=set)
     maps_seen: bool = False
@@ -162,13 +163,22 @@ class Watch:
         if not inodes:
             return
         network = seen.namespaces.get("net", str(seen.pid))
-        if network not in tables or not set(inodes) <= tables[network].keys():
-            tables[network] = proc.sockets(seen.pid)  # again: it may be younger than the table
-        found = [tables[network].get(inode) for inode in inodes]
+        # A socket stays in the network that it was made in, and its process may have left that.
+        root = self.processes.get(self._root, seen)
+        home = root.namespaces.get("net", str(root.pid))
+        for where, pid in {network: seen.pid, home: root.pid}.items():
+            if where not in tables or any(_listed(i, tables) is None for i in inodes):
+                tables[where] = proc.sockets(pid)  # again: it may be younger than the table
+        found = [_listed(inode, tables) for inode in inodes]
         seen.sockets.update(s for s in found if s is not None)
+        seen.unlisted.update(i for i, s in zip(inodes, found, strict=True) if s is None)
         if seen.sealed:
             unix = sum(1 for s in found if s is None or s.kind == "unix")
             seen.unix_at_once = max(seen.unix_at_once, unix)
+
+
+def _listed(inode: str, tables: dict[str, dict[str, Socket]]) -> Socket | None:
+    return next((table[inode] for table in tables.values() if inode in table), None)
 
 
 def _names_in_shm() -> set[str]:

@@ -24,9 +24,16 @@ _LOCK: Final = ".lock"
 
 
 def data_folder(environment: Mapping[str, str], *, test: bool = False) -> Path:
-    """Return where this user's pulled bundles lie. Stand-ins have a place of their own."""
+    """Return where this user's pulled bundles lie. Stand-ins have a place of their own.
+
+    Raises:
+        UsageError: the user has no home folder.
+    """
     given = environment.get("XDG_DATA_HOME", "")
-    base = Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "share"
+    try:
+        base = Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "share"
+    except RuntimeError:
+        raise UsageError("this user has no home folder", "name a folder with --into") from None
     return base / "safelight" / ("test-bundles" if test else "bundles")
 
 

@@ -16,7 +16,8 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 import safelight
-from safelight.cli import machine
+from safelight.cli import machine, surfaces
+from safelight.cli.finding import Finding, fault, note, ok
 from safelight.errors import SafelightError, UntrustedError
 from safelight.testing import scenes
 from safelight.testing.drawn_source import DrawnSource
@@ -40,17 +41,6 @@ _UNTRUSTED: Final = 3
 _PROBE_PICTURES: Final = 8
 
 
-class Finding(BaseModel):
-    """One thing that was looked at. ``needed``: without it no guard runs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    status: Literal["ok", "note", "fault"]
-    needed: bool
-    says: str
-
-
 class Findings(BaseModel):
     """What ``doctor --json`` prints (spec/doctor.schema.json)."""
 
@@ -63,11 +53,22 @@ class Findings(BaseModel):
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    gst_plugin_path: Annotated[
+        bool,
+        typer.Option(
+            "--gst-plugin-path", help="Print where GStreamer finds the element, and no more."
+        ),
+    ] = False,
 ) -> int:
     """See whether a guard can run here.
 
+    It also says where video may pass through one, and what would make the rest work.
+
     Status 0 if it can, 3 if not. Nothing is sent anywhere.
     """
+    if gst_plugin_path:
+        typer.echo(str(safelight.gst_plugin_path()))
+        return 0
     found = tuple(_look())
     ready = all(f.status != "fault" for f in found if f.needed)
     if json:
@@ -82,15 +83,15 @@ def doctor(
 
 
 def _look() -> Iterator[Finding]:
-    yield _ok("safelight", f"{safelight.__version__}, Python {platform.python_version()}")
+    yield ok("safelight", f"{safelight.__version__}, Python {platform.python_version()}")
     yield _packages()
-    yield _ok("machine", f"{machine.cpu_name()}, {machine.cores()} cores")
+    yield ok("machine", f"{machine.cpu_name()}, {machine.cores()} cores")
     yield _platform()
     yield from _bundle()
     yield from _probe()
     yield from _isolation()
     yield from _state()
-    yield from _surfaces()
+    yield from surfaces.look()
 
 
 def _isolation() -> Iterator[Finding]:
@@ -108,23 +109,11 @@ def _isolation() -> Iterator[Finding]:
             says=f"the judge cannot be isolated: no {lacks} ({why}). See docs/sandbox.md",
         )
     else:
-        yield _ok("isolation", f"the judge is apart: {held}", needed=True)
+        yield ok("isolation", f"the judge is apart: {held}", needed=True)
     for layer in layers:
         if not layer.required and not layer.held and not lacking:
             name = layer.name.replace("_", " ")
-            yield _note("isolation", f"no {name} here ({layer.why}); the required layers suffice")
-
-
-def _ok(name: str, says: str, *, needed: bool = False) -> Finding:
-    return Finding(name=name, status="ok", needed=needed, says=says)
-
-
-def _note(name: str, says: str) -> Finding:
-    return Finding(name=name, status="note", needed=False, says=says)
-
-
-def _fault(name: str, says: str) -> Finding:
-    return Finding(name=name, status="fault", needed=True, says=says)
+            yield note("isolation", f"no {name} here ({layer.why}); the required layers suffice")
 
 
 def _packages() -> Finding:
@@ -135,15 +124,15 @@ def _packages() -> Finding:
         except metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        return _fault("packages", f"{', '.join(missing)} missing: reinstall safelight")
-    return _ok("packages", ", ".join(there), needed=True)
+        return fault("packages", f"{', '.join(missing)} missing: reinstall safelight")
+    return ok("packages", ", ".join(there), needed=True)
 
 
 def _platform() -> Finding:
     name = f"{platform.system()} {platform.release()}, {platform.machine()}"
     if platform.system() == "Linux":
-        return _ok("platform", name)
-    return _note("platform", f"{name}: not supported until the judge is isolated there")
+        return ok("platform", name)
+    return note("platform", f"{name}: not supported until the judge is isolated there")
 
 
 def _bundle() -> Iterator[Finding]:
@@ -151,18 +140,18 @@ def _bundle() -> Iterator[Finding]:
         bundle = safelight.verify_bundle()
         signing = safelight.who_signed(safelight.default_folder())
     except SafelightError as error:
-        yield _fault("bundle", str(error))
+        yield fault("bundle", str(error))
         return
-    yield _ok(
+    yield ok(
         "bundle",
         f"{bundle.id} {bundle.version} verifies, signed by {len(signing.signers)} of"
         f" {signing.targets_threshold[1]} keys, {bundle.calibration.status}",
         needed=True,
     )
     if signing.kind == "development":
-        yield _note("root of trust", "a development root: no key ceremony was held yet")
+        yield note("root of trust", "a development root: no key ceremony was held yet")
     else:
-        yield _ok("root of trust", f"root {signing.root_version}")
+        yield ok("root of trust", f"root {signing.root_version}")
     yield _until("judge until", safelight.default_folder())
     pulled = safelight.bundles_folder()
     if not (pulled / "current").exists():
@@ -170,9 +159,9 @@ def _bundle() -> Iterator[Finding]:
     try:
         bundle = safelight.verify_bundle(pulled)
     except SafelightError as error:
-        yield _note("pulled bundle", f"{error} (guards that name {pulled} do not start)")
+        yield note("pulled bundle", f"{error} (guards that name {pulled} do not start)")
         return
-    yield _ok("pulled bundle", f"{bundle.id} {bundle.version} verifies: --bundle {pulled}")
+    yield ok("pulled bundle", f"{bundle.id} {bundle.version} verifies: --bundle {pulled}")
     yield _until("pulled until", pulled)
 
 
@@ -180,11 +169,11 @@ def _until(name: str, folder: Path) -> Finding:
     """Warn ahead: on the day after ``judge_until`` no guard starts with that bundle."""
     until = safelight.describe(folder).judge_until
     if until is None:
-        return _ok(name, "no end")
+        return ok(name, "no end")
     days = (until - datetime.now(UTC).date()).days
     if days > WARN_DAYS:
-        return _ok(name, f"{until.isoformat()}, {days} days")
-    return _note(name, f"{until.isoformat()}, {days} days: pull or install a newer bundle")
+        return ok(name, f"{until.isoformat()}, {days} days")
+    return note(name, f"{until.isoformat()}, {days} days: pull or install a newer bundle")
 
 
 def _probe() -> Iterator[Finding]:
@@ -199,47 +188,36 @@ def _probe() -> Iterator[Finding]:
                 state=folder,
             )
         except UntrustedError as error:
-            yield _fault("judge", str(error))
+            yield fault("judge", str(error))
             return
         except SafelightError as error:
-            yield _fault("encoder", str(error))
+            yield fault("encoder", str(error))
             return
         took = time.monotonic() - began
-        yield _ok("judge", f"starts and passes its self-test in {took:.1f} s", needed=True)
+        yield ok("judge", f"starts and passes its self-test in {took:.1f} s", needed=True)
         try:
             report = session.wait()
         except SafelightError as error:
-            yield _fault("encoder", str(error))
+            yield fault("encoder", str(error))
             return
     if report is None or report.frames.released != _PROBE_PICTURES:
-        yield _fault("guard", "a harmless drawing was not released: please report it")
+        yield fault("guard", "a harmless drawing was not released: please report it")
     elif report.frames.unjudged_released:
-        yield _fault("guard", "a frame left unjudged: do not use it, and please report it")
+        yield fault("guard", "a frame left unjudged: do not use it, and please report it")
     else:
-        yield _ok("encoder", "H.264 and AAC into MP4", needed=True)
+        yield ok("encoder", "H.264 and AAC into MP4", needed=True)
 
 
 def _state() -> Iterator[Finding]:
     folder = safelight.state_folder()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
-        yield _ok("state folder", f"{folder} can be written", needed=True)
+        yield ok("state folder", f"{folder} can be written", needed=True)
     else:
-        yield _fault("state folder", f"{folder} cannot be written: name another with --state")
+        yield fault("state folder", f"{folder} cannot be written: name another with --state")
     level, wait_s = safelight.cool_down()
     if level == 0:
-        yield _ok("cool-down", "none")
+        yield ok("cool-down", "none")
     else:
         wait = f"a resume has to wait {wait_s:.0f} s" if wait_s else "a resume need not wait"
-        yield _note("cool-down", f"level {level} of 4: {wait}")
-
-
-def _surfaces() -> Iterator[Finding]:
-    yield _ok("files", "in and out")
-    yield _ok("RTMP", "in (pull, and accepting a publisher) and out")
-    yield _note("SRT", "not in this build of PyAV")
-    devices = sorted(str(path) for path in Path("/dev").glob("video*"))
-    if devices:
-        yield _ok("cameras", ", ".join(f"device:{path}" for path in devices))
-    else:
-        yield _note("cameras", "no /dev/video* here")
+        yield note("cool-down", f"level {level} of 4: {wait}")

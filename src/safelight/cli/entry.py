@@ -32,11 +32,12 @@ def main() -> NoReturn:
 def status_when_stopped(arguments: Sequence[str]) -> int:
     """Return the exit status of a command line that is asked to stop.
 
-    Only a guard is meant to be stopped that way. Whatever else is cut short has no result, and
-    no result must not read as a good one.
+    Only what guards, a stream or a call, is meant to be stopped that way. Whatever else is cut
+    short has no result, and no result must not read as a good one.
     """
-    command = next((word for word in arguments if not word.startswith("-")), None)
-    return ENDED if command == "guard" else NOTHING_DONE
+    words = [word for word in arguments if not word.startswith("-")]
+    guards = words[:1] in (["guard"], ["call"]) or words[:2] == ["camera", "run"]
+    return ENDED if guards else NOTHING_DONE
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -37,6 +37,7 @@ class EventLine(_Part):
         "overload",
         "discontinuity",
         "user_resume",
+        "other_direction",
         "end",
     ]
     at_s: float = Field(description="stream time in seconds; never goes back")

@@ -38,8 +38,8 @@ Sink = Annotated[
     str,
     typer.Argument(
         metavar="SINK",
-        help="A file, rtmp(s)://, or null:. A file that is there is replaced at the end, by what"
-        " left.",
+        help="A file, rtmp(s)://, camera: (a virtual camera), or null:. A file that is there is"
+        " replaced at the end, by what left.",
     ),
 ]
 
@@ -71,12 +71,26 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             help="Run although the judge cannot be isolated here. See safelight doctor.",
         ),
     ] = False,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy",
+            help="Pass H.264 pictures on as they came, coded, where nothing of them is covered."
+            " Much cheaper; trusts the stream's structure more (docs/media.md).",
+        ),
+    ] = False,
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a JSON report at the end.")
     ] = None,
     events: Annotated[
         str | None,
         typer.Option(metavar="FILE|-", help="Write events as JSON lines; - is standard output."),
+    ] = None,
+    events_socket: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Tell host apps the same at a Unix socket; they may resume."
+        ),
     ] = None,
     hold_ms: Annotated[
         int | None,
@@ -122,6 +136,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
         "bundle": bundle,
         "report": report,
         "events": events,
+        "events_socket": events_socket,
         "hold_ms": hold_ms,
         "resume_after": resume_after,
         "region": region,
@@ -137,7 +152,10 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
     with (
         Stop() as stop,
         Outputs(
-            chosen.report, chosen.events, taken=_taken(source, sink, chosen, read_from)
+            chosen.report,
+            chosen.events,
+            taken=_taken(source, sink, chosen, read_from),
+            socket=chosen.events_socket,
         ) as outputs,
     ):
         session = safelight.open(
@@ -148,6 +166,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             bundle=chosen.bundle,
             test_bundle=test_bundle,
             allow_weak_sandbox=allow_weak_sandbox,
+            copy=copy,
             hold_ms=chosen.hold_ms,
             resume_after_s=after,
             region=chosen.region,
@@ -155,6 +174,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             state=chosen.state,
         )
         stop.opened(session.close)
+        outputs.on_resume(session.resume)
         try:
             return _follow(session, stop, outputs, chosen, _Said(source, sink, read_from, written))
         finally:

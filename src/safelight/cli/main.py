@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final, NoReturn
 
@@ -23,6 +24,8 @@ from safelight.cli import (
     bench,
     bundle,
     calibrate,
+    call,
+    camera,
     demo,
     doctor,
     entry,
@@ -55,9 +58,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("guard", cls=PlainCommand)(guard.guard)
+app.command("call", cls=PlainCommand)(call.call)
 app.command("demo", cls=PlainCommand)(demo.demo)
 app.command("testcard", cls=PlainCommand)(testcard.write_card)
 app.command("doctor", cls=PlainCommand)(doctor.doctor)
+app.add_typer(camera.app, name="camera")
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
 app.command("bench", cls=PlainCommand)(bench.bench)
@@ -91,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as error:
         return error.exit_code
     except SafelightError as error:
-        screen.complain(str(error))
+        screen.complain(_without_keys(str(error), arguments))
         return error.exit_status
     except (Stopped, KeyboardInterrupt, typer.Abort):
         return _stopped_status(arguments)
@@ -100,7 +105,7 @@ def run(arguments: Sequence[str]) -> int:
         _swallow_stdout()
         return OK
     except typer.TyperException as error:
-        screen.complain(_usage(error))
+        screen.complain(_without_keys(_usage(error), arguments))
         return USAGE
     except OSError as error:
         return _not_written(error)
@@ -181,6 +186,18 @@ def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "safelight")
     return f"{message.rstrip('.')}: see `{path} --help`"
+
+
+def _without_keys(message: str, arguments: Sequence[str]) -> str:
+    """Hide stream keys where a message repeats an argument: an address may stand anywhere."""
+    given = {word for argument in arguments for word in (argument, argument.partition("=")[2])}
+    for word in sorted(given, key=len, reverse=True):
+        shown = safelight.redact(word)
+        if shown != word:
+            # As it was written, as Python quotes it, and as a path of it reads.
+            for form in (word, repr(word)[1:-1], str(Path(word))):
+                message = message.replace(form, shown)
+    return message
 
 
 def _swallow_stdout() -> None:

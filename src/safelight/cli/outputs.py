@@ -1,6 +1,6 @@
-"""The files that a guard was asked to write beside its sink: a report, and events.
+"""What a guard was asked to write beside its sink: a report, and events to a file or a socket.
 
-Both are tried before anything runs. A report appears whole, at the end; events are appended
+All are tried before anything runs. A report appears whole, at the end; events are appended
 line by line. When events can no longer be written the guard goes on, and says so at the end.
 """
 
@@ -11,12 +11,12 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from safelight import Report, StreamEvent
+from safelight import EventsSocket, Report, StreamEvent
 from safelight.cli.event_line import EventLine
 from safelight.cli.event_writer import EventWriter
 from safelight.errors import LostError, UsageError
@@ -34,9 +34,18 @@ class Outputs:
         UsageError: one cannot be written, or is one of ``taken``, or both are the same.
     """
 
-    def __init__(self, report: str | None, events: str | None, *, taken: Sequence[str]) -> None:
+    def __init__(
+        self,
+        report: str | None,
+        events: str | None,
+        *,
+        taken: Sequence[str],
+        socket: str | None = None,
+    ) -> None:
         self._report = Path(report) if report is not None else None
         self._events_to = events
+        self._socket_at = socket
+        self._socket: EventsSocket | None = None
         self._taken = tuple(taken)
         self._part: Path | None = None
         self._events: EventWriter | None = None
@@ -53,6 +62,8 @@ class Outputs:
                 self._refuse_taken("--report", self._report)
                 self._part = self._prepare(self._report)
                 undo.callback(self._part.unlink, missing_ok=True)
+            if self._socket_at is not None:
+                self._socket = undo.enter_context(EventsSocket(self._socket_at))
             if self._events_to == STDOUT:
                 self._events = EventWriter(_standard_output())
             elif self._events_to is not None:
@@ -79,8 +90,15 @@ class Outputs:
         """Why events are no longer written; None while they are, or were never asked for."""
         return self._events.broken if self._events is not None else None
 
+    def on_resume(self, resume: Callable[[], None]) -> None:
+        """Let host apps at the socket resume."""
+        if self._socket is not None:
+            self._socket.on_resume(resume)
+
     def event(self, event: StreamEvent) -> None:
         """Have one line written. Returns at once: no reader can hold up the guard."""
+        if self._socket is not None:
+            self._socket.tell(event)
         if self._events is not None:
             self._events.put(EventLine.of(event).as_text())
 

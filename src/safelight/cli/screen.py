@@ -39,6 +39,7 @@ _WHY: Final = {
     Reason.OVERLOAD: "too much at once",
     Reason.DISCONTINUITY: "the stream broke off",
     Reason.USER_RESUME: "resumed",
+    Reason.OTHER_DIRECTION: "the other direction was interrupted",
 }
 
 
@@ -191,7 +192,7 @@ class Screen:
             self._quiet, self._moving = True, False
 
     def summary(self, report: Report) -> None:
-        """Print the two lines of the end."""
+        """Print the lines of the end."""
         f = report.frames
         stamp = f" · TEST: stand-in bundle {report.bundle.id}" if report.bundle.test else ""
         pictures = "picture" if f.in_ == 1 else "pictures"
@@ -199,6 +200,8 @@ class Screen:
             f"{f.in_} {pictures} in: {f.released} released, {f.covered} covered,"
             f" {f.interrupted} interrupted, {f.dropped} dropped"
         )
+        if report.copied:
+            self.say(f"{report.copied} of the released left as they came, coded")
         self.say(f"system leaks: {f.unjudged_released} · misses: {report.misses}{stamp}")
 
     # --- drawing --------------------------------------------------------------------------

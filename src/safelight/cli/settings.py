@@ -9,6 +9,8 @@ guard shows nothing, or that it resumes by itself.
 
 from __future__ import annotations
 
+import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -22,6 +24,7 @@ NAME: Final = "safelight.toml"
 _MAX_BYTES: Final = 65_536
 _ONLY_WHEN_NAMED: Final = (
     "events",
+    "events-socket",
     "report",
     "state",
     "bundle",
@@ -29,7 +32,7 @@ _ONLY_WHEN_NAMED: Final = (
     "quiet",
     "resume-after",
 )
-_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox")
+_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox", "copy")
 Words = Annotated[str, Field(min_length=1)]
 
 
@@ -48,6 +51,7 @@ class Settings(BaseModel):
     bundle: Words | None = None
     report: Words | None = None
     events: Words | None = None
+    events_socket: Words | None = None
     hold_ms: int | None = None
     resume_after: float | None = None
     region: Words | None = None
@@ -70,11 +74,10 @@ def read(config: Path | None) -> tuple[Settings, Path | None]:
     path = config
     if path is None:
         path = Path(NAME)
-        if not path.exists():
+        if not os.path.lexists(path):
             return Settings(), None
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
+        text = _bytes(path, named=config is not None)
         if len(text) > _MAX_BYTES:
             raise UsageError(f"{path} is longer than {_MAX_BYTES} bytes", "shorten it")
         settings = Settings.model_validate(tomllib.loads(text.decode("utf-8")))
@@ -89,6 +92,15 @@ def read(config: Path | None) -> tuple[Settings, Path | None]:
     if config is None:
         _refuse_unnamed(settings)
     return settings, path
+
+
+def _bytes(path: Path, *, named: bool) -> bytes:
+    # A pipe that only lies in the folder must not hold up a guard before it begins.
+    waits = 0 if named else getattr(os, "O_NONBLOCK", 0)
+    with open(os.open(path, os.O_RDONLY | waits), "rb") as file:
+        if not named and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise UsageError(f"{path} is no plain file", "remove it, or name it with --config")
+        return file.read(_MAX_BYTES + 1)
 
 
 def _refuse_unnamed(settings: Settings) -> None:

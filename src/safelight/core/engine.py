@@ -37,6 +37,7 @@ from safelight.types import (
     FaultKind,
     FaultNoted,
     Frame,
+    Interrupt,
     Outcome,
     Picture,
     PictureArrived,
@@ -132,7 +133,7 @@ class Engine:
 
     # --- events ---------------------------------------------------------------------------
 
-    def handle(self, event: Event) -> list[Command]:
+    def handle(self, event: Event) -> list[Command]:  # noqa: PLR0912  (one branch an event)
         """Take in one event and return what is to be done, in order."""
         if self._stopped:
             return []
@@ -160,6 +161,9 @@ class Engine:
                 self._fault(event.kind)
             case Resume():
                 self._resume()
+            case Interrupt(level=level, until_ns=until_ns):
+                self._stream.heed(level, until_ns)
+                self._interrupted(Reason.OTHER_DIRECTION)
             case SourceEnded():
                 self._end(Outcome.ENDED)
             case Tick():
@@ -188,7 +192,7 @@ class Engine:
             self._held.cut_reference()
             self._held.arrive_shut(self._now_ns, frame, frame.content, self._stream.reason)
             return
-        closed = barrier is not None or any(e.barrier for e in self._held.queue)
+        closed = barrier is not None or self._held.will_close()
         live = self._stream.state is State.LIVE and not closed
         self._out += self._held.arrive(
             self._now_ns, frame, frame.content, live=live, barrier=barrier

@@ -48,7 +48,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a frame has come to by itself; the state of the stream may still cover it."""
+    """What a frame has come to by itself; the state of the stream may still cover it.
+
+    ``scores``: what evidence over time goes by; its own, or those that it inherits.
+    """
 
     action: Action
     reason: Reason

@@ -17,28 +17,42 @@ from safelight.types import Picture, Plane
 CELL: Final = 8  # luma pixels a side of the smallest block; chroma has half
 STILL_CELLS: Final = 2  # a still block is 16 luma pixels a side
 CHANGE_CELLS: Final = 5  # a change block is 40 luma pixels a side
-STILL_LEVEL: Final = 2  # mean absolute difference, of 255
-CHANGE_LEVEL: Final = 4
-# Measured on the signing clips: moving people stay at or below 0.27 of the area, another
-# scene flashed in begins at 0.53, a canary in its own clean card at 0.64 (docs/performance.md).
-CHANGED_SHARE_PERMILLE: Final = 300
+# Levels are halves of a mean absolute difference, of 255: whole numbers, the same everywhere.
+STILL_HALVES: Final = 1
+# Measured on the signing clips (tools/gate_curve.py, docs/performance.md): moving people stay
+# below all three shares in 98 of 100 frames. Another scene flashed in, a canary in its own
+# clean card from a seventh of its strength on, and a newcomer of strong contrast do not.
+FAINT_HALVES: Final = 3
+FAINT_PERMILLE: Final = 500
+CHANGED_HALVES: Final = 8
+CHANGED_PERMILLE: Final = 300
+STRONG_HALVES: Final = 64
+STRONG_PERMILLE: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """``still``: nearly identical in every block. ``close``: visibly different in less than
-    the stated share of the area; ``changed_permille`` is that share, 0 to 1000."""
+    """``still``: nearly identical in every block. The others are shares of the area, 0 to 1000,
+    whose difference is above a faint, a visible and a strong level."""
 
     still: bool
+    faint_permille: int
     changed_permille: int
+    strong_permille: int
 
     @property
     def close(self) -> bool:
         """Whether the difference is small enough for a frame to inherit between two ends."""
-        return self.changed_permille < CHANGED_SHARE_PERMILLE
+        return (
+            self.faint_permille < FAINT_PERMILLE
+            and self.changed_permille < CHANGED_PERMILLE
+            and self.strong_permille < STRONG_PERMILLE
+        )
 
 
-UNLIKE: Final = Likeness(still=False, changed_permille=1000)
+UNLIKE: Final = Likeness(
+    still=False, faint_permille=1000, changed_permille=1000, strong_permille=1000
+)
 
 
 class Gate(Protocol):
@@ -65,17 +79,22 @@ class BlockGate:
             _cell_sums(self._difference(a.v, b.v), CELL // 2),
         )
         cells = (CELL, CELL // 2, CELL // 2)
-        still = not any(
-            _exceeds(sums, STILL_CELLS, cell, STILL_LEVEL).any()
+        if not any(
+            (_blocks(sums, STILL_CELLS) * 2 > STILL_HALVES * _pixels(sums, STILL_CELLS, cell)).any()
             for sums, cell in zip(planes, cells, strict=True)
-        )
-        changed = np.logical_or.reduce(
-            [
-                _exceeds(sums, CHANGE_CELLS, cell, CHANGE_LEVEL)
-                for sums, cell in zip(planes, cells, strict=True)
-            ]
-        )
-        return Likeness(still, int(changed.sum()) * 1000 // changed.size)
+        ):
+            # A block of 40 pixels lies within nine of these, so no mean of one reaches the
+            # faint level: 36/25 of half a level at most.
+            return Likeness(True, 0, 0, 0)
+        doubled = [
+            (_blocks(sums, CHANGE_CELLS) * 2, _pixels(sums, CHANGE_CELLS, cell))
+            for sums, cell in zip(planes, cells, strict=True)
+        ]
+        shares = []
+        for halves in (FAINT_HALVES, CHANGED_HALVES, STRONG_HALVES):
+            above = np.logical_or.reduce([blocks > halves * pixels for blocks, pixels in doubled])
+            shares.append(int(above.sum()) * 1000 // above.size)
+        return Likeness(False, *shares)
 
     def _difference(self, a: Plane, b: Plane) -> Plane:
         """Return |a - b|; valid until the next call for a plane of this shape."""
@@ -127,12 +146,15 @@ def _fold(cells: NDArray[np.uint16]) -> NDArray[np.uint32]:
     return total
 
 
-def _exceeds(sums: NDArray[np.uint32], cells: int, cell: int, level: int) -> NDArray[np.bool_]:
-    """Return, for blocks of ``cells`` x ``cells`` cells, whether their mean is over ``level``."""
-    blocks = _group(_group(sums, cells, 0), cells, 1)
-    per_block = min(cells, sums.shape[0]) * min(cells, sums.shape[1]) * cell * cell
-    exceeded: NDArray[np.bool_] = blocks > level * per_block
-    return exceeded
+def _blocks(sums: NDArray[np.uint32], cells: int) -> NDArray[np.uint32]:
+    """Sum blocks of ``cells`` x ``cells`` cells."""
+    return _group(_group(sums, cells, 0), cells, 1)
+
+
+def _pixels(sums: NDArray[np.uint32], cells: int, cell: int) -> int:
+    """Return how many pixels of its plane a block has."""
+    rows, columns = (min(cells, side) for side in sums.shape)
+    return int(rows * columns * cell * cell)
 
 
 def _group(sums: NDArray[np.uint32], cells: int, axis: int) -> NDArray[np.uint32]:

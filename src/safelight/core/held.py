@@ -16,7 +16,7 @@ from safelight.core.entry import Entry, Result
 from safelight.core.gate import Gate
 from safelight.core.limits import Limits
 from safelight.core.load import Load
-from safelight.core.policy import Policy, decide
+from safelight.core.policy import Policy, decide, vouches
 from safelight.types import (
     Action,
     Ask,
@@ -95,14 +95,17 @@ class Held:
         reference = self.reference
         if live and reference is not None and self._may_lean_on(reference):
             likeness = self._gate.compare(picture, reference.picture)
-            if likeness.still and not self._audited(frame.seq) and self._fresh(entry, reference):
+            # Inheriting must not put off a further view: it may see what the first cannot.
+            due = self._view_due(frame.pts_ns, self._limits.in_turn_every_ns)
+            free = not due and not self._audited(frame.seq)
+            if likeness.still and free and self._fresh(entry, reference):
                 entry.still_of = reference
                 self.queue.append(entry)
                 return out
             if limits.hold_ns and likeness.close and self._within(entry, reference):
                 entry.left = reference
                 self.queue.append(entry)
-                if self._span_used(entry, reference):
+                if due or self._span_used(entry, reference):
                     out += self._promote(entry, now_ns)
                 return out
             # It differs too much to inherit. The frame just before it closes the bracket of
@@ -135,7 +138,7 @@ class Held:
     def _may_lean_on(self, reference: Entry) -> bool:
         if reference.shut is not None:
             return False
-        return reference.evidence is None or self._clear(reference)
+        return reference.evidence is None or self._vouches(reference)
 
     def _fresh(self, entry: Entry, reference: Entry) -> bool:
         age = self._limits.still_age_ns
@@ -203,15 +206,17 @@ class Held:
         entry.untie()
         self.outstanding[entry.token] = entry
         views = self._views.every
-        pts = entry.frame.pts_ns
-        last = self._turn_pts_ns
-        if self._views.in_turn and (
-            last is None or abs(pts - last) >= self._limits.in_turn_every_ns
-        ):
+        # Rather early than as a question of its own before this bracket's successor ends.
+        early = self._limits.in_turn_every_ns - self._limits.bracket_span_ns
+        if self._view_due(entry.frame.pts_ns, early):
             views = (*views, self._views.in_turn[self._turn % len(self._views.in_turn)])
             self._turn += 1
-            self._turn_pts_ns = pts
+            self._turn_pts_ns = entry.frame.pts_ns
         return [Ask(entry.token, views)]
+
+    def _view_due(self, pts_ns: int, every_ns: int) -> bool:
+        last = self._turn_pts_ns
+        return bool(self._views.in_turn) and (last is None or abs(pts_ns - last) >= every_ns)
 
     def _too_late(self, entry: Entry, now_ns: int) -> bool:
         """Whether a live frame's answer cannot be expected before its deadline."""
@@ -250,7 +255,7 @@ class Held:
                 # What comes after a frame that is not clear is covered with it, and would
                 # be whatever the judge said: only a judged stretch lifts a cover.
                 entry.close(Reason.NO_VERDICT)
-            elif entry.right is not None and self._failed(entry.right):
+            elif self._withholds(before) or (entry.right and self._withholds(entry.right)):
                 out += self._ask(entry, now_ns)
         return out
 
@@ -258,6 +263,16 @@ class Held:
         if entry.shut is not None:
             return True
         return entry.evidence is not None and not self._clear(entry)
+
+    def _withholds(self, entry: Entry) -> bool:
+        """Whether it is known that others may not inherit from it: they are asked about."""
+        answered = entry.evidence is not None or entry.shut is not None
+        return answered and not self._vouches(entry)
+
+    def _vouches(self, entry: Entry) -> bool:
+        if entry.evidence is None or entry.shut is not None:
+            return False
+        return vouches(self._policy, entry.evidence, self._limits.vouch_permille)
 
     def _clear(self, entry: Entry) -> bool:
         if entry.evidence is None or entry.shut is not None:
@@ -331,6 +346,13 @@ class Held:
             return self._inherited(Binding.BRACKETED, (entry.left, entry.right))
         return None
 
+    def will_close(self) -> bool:
+        """Whether the stream is known to close at a frame that has not left yet.
+
+        A frame that arrives now will find it closed, and there only judged frames count.
+        """
+        return any(e.barrier is not None or self._failed(e) for e in self.queue)
+
     def clear_run(self) -> tuple[int, int, bool]:
         """Count the judged-clear frames in a row from the head on.
 
@@ -351,9 +373,13 @@ class Held:
 
     def _inherited(self, binding: Binding, ends: tuple[Entry, ...]) -> Result | None:
         rests_on = tuple((end.token, end.evidence) for end in ends if end.evidence is not None)
-        if len(rests_on) != len(ends) or not all(self._clear(end) for end in ends):
+        if len(rests_on) != len(ends) or not all(self._vouches(end) for end in ends):
             return None
-        return Result(Action.RELEASE, Reason.CLEAR, binding, rests_on, None)
+        # Evidence over time counts it as its ends: else what is sampled, and with it when a
+        # cover lifts, would hang on which frames the gate had judged.
+        said = [evidence for _, evidence in rests_on if isinstance(evidence, Scores)]
+        scores = max(said, key=lambda each: each.sexual, default=None)
+        return Result(Action.RELEASE, Reason.CLEAR, binding, rests_on, scores)
 
     def wake_ns(self) -> int | None:
         """Return when a bracket must be closed though no frame arrives; None if never."""

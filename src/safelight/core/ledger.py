@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from safelight.core.limits import Limits
-from safelight.core.policy import Policy, checked, decide
+from safelight.core.policy import Policy, checked, decide, vouches
 from safelight.types import (
     Absent,
     AbsentReason,
@@ -87,9 +87,17 @@ class Ledger:
         match verdict.binding, ends:
             case Binding.JUDGED, [own]:
                 return own.picture() is content
-            case Binding.STILL, [earlier]:
+            case Binding.STILL, [earlier] if self._vouch(ends):
                 return 0 <= safe.pts_ns - earlier.pts_ns <= self._limits.still_age_ns
-            case Binding.BRACKETED, [left, right]:
+            case Binding.BRACKETED, [left, right] if self._vouch(ends):
                 within = left.pts_ns <= safe.pts_ns <= right.pts_ns
                 return within and right.pts_ns - left.pts_ns <= self._limits.hold_ns
         return False
+
+    def _vouch(self, ends: list[_Asked]) -> bool:
+        """Whether every end is clear by so much that another frame may rest on it."""
+        return all(
+            end.evidence is not None
+            and vouches(self._policy, end.evidence, self._limits.vouch_permille)
+            for end in ends
+        )

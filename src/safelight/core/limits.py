@@ -39,6 +39,8 @@ class Limits:
     bracket_span_permille: int = 800
     still_age_ns: int = NS_PER_S
     audit_one_in: int = 16
+    # Others inherit from a frame whose score is below this share of the policy's lowest limit.
+    vouch_permille: int = 500
 
     # Further views, and samples of sequential evidence: neighbouring frames are correlated.
     in_turn_every_ns: int = 500 * NS_PER_MS
@@ -77,6 +79,8 @@ class Limits:
             raise ValueError("a bracket spans at most 8 frames and one hold")
         if not 0 <= self.still_age_ns <= 2 * NS_PER_S:
             raise ValueError("a still frame rests on one at most 2 seconds old")
+        if not 0 < self.vouch_permille <= 1000:
+            raise ValueError("a frame that others inherit from is itself below the limits")
         # A queue that a bracket could fill would wait for itself.
         if self.backlog <= self.bracket_frames:
             raise ValueError("a backlog is longer than a bracket")

@@ -83,3 +83,14 @@ def decide(policy: Policy, evidence: Evidence) -> tuple[Action, Reason]:
     if evidence.sexual < limit:
         return Action.RELEASE, Reason.CLEAR
     return Action.COVER, Reason.SEXUAL_CONTENT
+
+
+def vouches(policy: Policy, evidence: Evidence, permille: int) -> bool:
+    """Whether a judged frame is clear by so much that its neighbours may inherit from it.
+
+    Its score is below ``permille`` thousandths of the lowest limit that the policy has: a
+    neighbour that looks nearly the same scores nearly the same, and the rest is for that.
+    """
+    if not isinstance(evidence, Scores) or decide(policy, evidence)[0] is not Action.RELEASE:
+        return False
+    return evidence.sexual * 1000 < min(policy.cover_at, policy.with_minor_at) * permille

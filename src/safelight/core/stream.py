@@ -196,6 +196,12 @@ class Stream:
         self._cool_down = CoolDown(level, now_ns + waits[level - 1])
         self._out.append(Record(CoolDownStarted(level, self._cool_down.until_ns)))
 
+    def heed(self, level: int, until_ns: int) -> None:
+        """Take over a cool-down that runs elsewhere; ours is never shortened by it."""
+        mine = self._cool_down
+        level = min(max(mine.level, level), len(self._limits.cool_down_ns))
+        self._cool_down = CoolDown(level, max(mine.until_ns, until_ns))
+
     def resume(self, pts_ns: int, now_ns: int) -> bool:
         """Leave an interruption, unless it has to cool down; return whether it was left."""
         if self.state is not State.INTERRUPTED:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from safelight.judge import kernel
 from safelight.judge.layers import NO_CORE_DUMPS, NOT_TRACEABLE, Layer, attempt
+from safelight.types import Picture
 
 if sys.platform != "win32":  # so that this module can be imported anywhere
     import resource
@@ -61,6 +62,20 @@ def lock_memory(
         advice = kernel.MADV_DONTFORK if in_children == "absent" else kernel.MADV_WIPEONFORK
         layers.append(attempt(NOT_INHERITED, _advice(inner, advice)))
     return tuple(layers)
+
+
+def lock_picture(picture: Picture) -> tuple[Layer, ...]:
+    """Keep the planes of a picture out of core dumps and, where RLIMIT_MEMLOCK allows, swap.
+
+    Pages keep this when the memory is used for something else: a dump lacks that too.
+
+    Returns:
+        What held, as ``lock_memory`` says, plane by plane; nothing on other systems than Linux.
+    """
+    if not kernel.is_linux():
+        return ()
+    planes = (picture.y, picture.u, picture.v)
+    return tuple(layer for p in planes for layer in lock_memory(p.ctypes.data, p.nbytes))
 
 
 def not_traceable() -> str | None:

@@ -107,6 +107,7 @@ def _fork_when_asked(
         child = os.fork()
         if child == 0:
             try:
+                control.close()  # its number may lie beyond those that are closed by number
                 _judge(template, handles[0], handles[1], names, detectors)
             finally:
                 os._exit(3)  # a judge never becomes a template

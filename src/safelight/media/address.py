@@ -36,6 +36,7 @@ class Kind(enum.Enum):
     LAVFI = "lavfi"
     NULL = "null"
     LISTEN = "listen"
+    CAMERA = "camera"
 
 
 NETWORK: Final = frozenset({Kind.RTMP, Kind.RTMPS, Kind.RTSP, Kind.LISTEN})
@@ -62,8 +63,8 @@ class Address:
             return shown_as(f"{self.target}?listen=1")
         if self.kind in NETWORK:
             return shown_as(self.target)
-        prefix = {Kind.DEVICE: "device:", Kind.LAVFI: "lavfi:", Kind.NULL: "null:"}
-        return prefix.get(self.kind, "") + redact(self.target)
+        named = {Kind.DEVICE, Kind.LAVFI, Kind.NULL, Kind.CAMERA}
+        return (f"{self.kind.value}:" if self.kind in named else "") + redact(self.target)
 
     def __repr__(self) -> str:
         # A stream key must not reach a log by way of a dataclass's repr.
@@ -74,9 +75,10 @@ _SOURCE_HINT: Final = (
     "give a file, rtmp://, rtmps:// or rtsp://…, rtmp://127.0.0.1:1935/app/key?listen=1, "
     "device:/dev/video0 or lavfi:GRAPH"
 )
-_SINK_HINT: Final = "give a file, rtmp:// or rtmps://…, or null:"
+_SINK_HINT: Final = "give a file, rtmp:// or rtmps://…, camera:, or null:"
 
 # A scheme of one letter is a Windows drive.
+_VIDEO_DEVICE: Final = re.compile(r"^/dev/video[0-9]{1,3}$")
 _SCHEME: Final = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.\-]+):")
 
 
@@ -129,9 +131,18 @@ def parse_sink(text: str) -> Address:
         if text != "null:":
             raise UsageError("null: takes nothing after it", _SINK_HINT)
         return Address(Kind.NULL, "")
+    if scheme == "camera":
+        return _camera(text.split(":", 1)[1])
     if scheme is None and not looks_like_address(text):
         return Address(Kind.FILE, text)
     return _file_or_refuse(text, _SINK_HINT)
+
+
+def _camera(device: str) -> Address:
+    """A PipeWire camera, or a v4l2loopback device that is named."""
+    if device and not _VIDEO_DEVICE.match(device):
+        raise UsageError("camera: takes nothing after it, or a device", "give camera:/dev/video10")
+    return Address(Kind.CAMERA, device)
 
 
 def same_file(source: Address, sink: Address) -> bool:

@@ -18,6 +18,8 @@ from av.video.stream import VideoStream
 
 from safelight.media.av_picture import side_data_of, to_picture
 from safelight.media.av_sound import Chunk, SoundReader, is_usable_rate
+from safelight.media.coded import CodedPictures
+from safelight.media.coded_reader import CodedReader
 from safelight.media.interface import SourceInfo
 from safelight.media.libav import LIBAV_ERRORS, MAX_PIXELS, words
 from safelight.media.tally import Tally
@@ -59,6 +61,7 @@ class Decoder:
     """Decodes one container. Everything but its best video and sound goes to the tally.
 
     ``told`` is what was said of an earlier connection: its sound's rate and channels stay.
+    ``coded``: where to note how pictures came, for a sink that passes them on so.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Decoder:
         *,
         live: bool,
         told: SourceInfo | None = None,
+        coded: CodedPictures | None = None,
     ) -> None:
         # Times that libav makes up by itself are wrong where pictures are stored out of order
         # (seen with AVI): ``_time_of`` does it instead.
@@ -90,6 +94,7 @@ class Decoder:
         _count_left_out(container, (self._video, self._audio), tally)
         context = self._video.codec_context
         context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
+        self._coded = None if coded is None else CodedReader(self._video, coded)
         context.thread_count = 2
         # Threads by frame would hold a live picture back for as many frames as threads.
         context.thread_type = ThreadType.SLICE if live else ThreadType.AUTO
@@ -152,6 +157,8 @@ class Decoder:
             self._tally.add("audio", "sound that does not convert")
 
     def _pictures(self, packet: Packet[Stream] | None) -> Iterator[Decoded]:
+        if self._coded is not None:
+            self._coded.packet(packet)
         try:
             frames = self._video.decode(packet)
         except LIBAV_ERRORS as error:
@@ -191,7 +198,10 @@ class Decoder:
             self._tally.add("side_data", name)
         time_base = frame.time_base or self._video.time_base or Fraction(1, 1000)
         pts = self._last_pts = self._time_of(frame, time_base)
-        return Decoded(pts, time_base, to_picture(frame, self._video.sample_aspect_ratio))
+        picture = to_picture(frame, self._video.sample_aspect_ratio)
+        if self._coded is not None:
+            self._coded.picture(frame, picture)
+        return Decoded(pts, time_base, picture)
 
     def _time_of(self, frame: av.VideoFrame, time_base: Fraction) -> int:
         """Return a frame's pts; if it has none, that of its packet's turn, or the next step."""

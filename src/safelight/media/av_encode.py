@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from safelight.media.fit import fit
+from safelight.media.h264 import OUR_ID
 from safelight.media.interface import SourceInfo
 from safelight.media.timeline import SoundFramer, Timeline
 from safelight.types import Picture, PictureFormat, Plane, Sound
@@ -42,6 +43,7 @@ class Quality:
 
     ``live``: no B-frames, no look-ahead, a bitrate by size and rate, a key frame every two
     seconds. Otherwise constant quality ``crf``. ``b_frames``: whether a file may have them.
+    ``splices``: what is encoded stands between pictures of somebody else's encoder.
     """
 
     live: bool
@@ -49,6 +51,7 @@ class Quality:
     preset: str = "veryfast"
     crf: int = 20
     bits_per_pixel: float = 0.1
+    splices: bool = False
 
 
 def time_base_for(given: Fraction) -> Fraction:
@@ -74,21 +77,16 @@ class Encoder:
     ) -> None:
         self._form = form
         self._time_base = time_base
-        rate = Fraction(info.frame_rate).limit_denominator(1001) or _USUAL_RATE
+        rate = usual_rate(info)
         self._timeline = Timeline(1 / rate)
         self._last_pts: int | None = None
-        self._video = _add_video(container, form, quality, rate, time_base)
-        self._audio: AudioStream | None = None
-        self._framer: SoundFramer | None = None
-        self._rate = info.sound_rate or 0
+        self._video = add_video(container, form, quality, rate, time_base)
+        self._sound = SoundEncoder(container, info)
         self._filter: BitStreamFilterContext | None = None
-        if info.sound_rate is not None and info.sound_channels is not None:
-            self._audio = _add_audio(container, info.sound_rate, info.sound_channels)
-            self._framer = SoundFramer(info.sound_rate, info.sound_channels)
 
     def picture(self, picture: Picture, at: Fraction, put: Put) -> None:
         """Encode a picture shown at stream time ``at``, in seconds."""
-        frame = _video_frame(fit(picture, self._form), self._form)
+        frame = video_frame(fit(picture, self._form), self._form)
         pts = round(self._timeline.of_picture(at) / self._time_base)
         # Two pictures closer than the time base can tell still follow each other.
         if self._last_pts is not None:
@@ -100,21 +98,12 @@ class Encoder:
 
     def sound(self, sound: Sound, at: Fraction, put: Put) -> None:
         """Encode sound that starts at stream time ``at``; before a first picture it is left out."""
-        out = self._timeline.of_sound(at)
-        if out is None or self._framer is None or sound.rate != self._rate:
-            return
-        start = out * self._rate
-        for pts, samples in self._framer.push(start.__floor__(), sound.samples):
-            self._encode_sound(pts, samples, put)
+        self._sound.encode(sound, self._timeline.of_sound(at), put)
 
     def finish(self, put: Put) -> None:
         """Encode what is still held back."""
         self._send(self._video.encode(None), put)
-        if self._audio is not None and self._framer is not None:
-            for pts, samples in self._framer.flush():
-                self._encode_sound(pts, samples, put)
-            for packet in self._audio.encode(None):
-                put(packet)
+        self._sound.finish(put)
 
     def _send(self, packets: list[Packet[VideoStream]], put: Put) -> None:
         if self._filter is None:
@@ -123,30 +112,59 @@ class Encoder:
             for clean in self._filter.filter(packet):
                 put(clean)
 
-    def _encode_sound(
-        self,
-        pts: int,
-        samples: np.ndarray[Any, np.dtype[np.float32]],
-        put: Put,
-    ) -> None:
-        if self._audio is None:
+
+class SoundEncoder:
+    """Encodes into one container's stream of sound, if ``info`` says that there is sound."""
+
+    def __init__(self, container: OutputContainer, info: SourceInfo) -> None:
+        self._rate = info.sound_rate or 0
+        self._stream: AudioStream | None = None
+        self._framer: SoundFramer | None = None
+        if info.sound_rate is not None and info.sound_channels is not None:
+            self._stream = _add_audio(container, info.sound_rate, info.sound_channels)
+            self._framer = SoundFramer(info.sound_rate, info.sound_channels)
+
+    def encode(self, sound: Sound, out: Fraction | None, put: Put) -> None:
+        """Encode sound that starts ``out`` seconds into the output; None leaves it out."""
+        if out is None or self._framer is None or sound.rate != self._rate:
+            return
+        start = out * self._rate
+        for pts, samples in self._framer.push(start.__floor__(), sound.samples):
+            self._encode(pts, samples, put)
+
+    def finish(self, put: Put) -> None:
+        """Encode what is still held back."""
+        if self._stream is not None and self._framer is not None:
+            for pts, samples in self._framer.flush():
+                self._encode(pts, samples, put)
+            for packet in self._stream.encode(None):
+                put(packet)
+
+    def _encode(self, pts: int, samples: np.ndarray[Any, np.dtype[np.float32]], put: Put) -> None:
+        if self._stream is None:
             return
         layout = "mono" if samples.shape[0] == 1 else "stereo"
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
         frame.sample_rate = self._rate
         frame.pts = pts
         frame.time_base = Fraction(1, self._rate)
-        for packet in self._audio.encode(frame):
+        for packet in self._stream.encode(frame):
             put(packet)
 
 
-def _add_video(
+def usual_rate(info: SourceInfo) -> Fraction:
+    """Return frames a second, as a source says or as is usual."""
+    return Fraction(info.frame_rate).limit_denominator(1001) or _USUAL_RATE
+
+
+def add_video(
     container: OutputContainer,
     form: PictureFormat,
     quality: Quality,
     rate: Fraction,
     time_base: Fraction,
 ) -> VideoStream:
+    """Add a stream of H.264 to a container: sizes, colours and rate of ``form`` and ``rate``."""
     options = {"preset": quality.preset}
     extra: dict[str, Any] = {"width": form.width, "height": form.height, "time_base": time_base}
     if quality.live:
@@ -156,13 +174,17 @@ def _add_video(
         options |= {"tune": "zerolatency", "maxrate": str(bits), "bufsize": str(bits)}
     else:
         options["crf"] = str(quality.crf)
+    if quality.splices:
+        # Every picture comes out at once, the first of a stretch refers to nothing, and its
+        # parameter sets bear a number that others hardly use.
+        options |= {"tune": "zerolatency", "forced-idr": "1", "x264-params": f"sps-id={OUR_ID}"}
     stream = cast(VideoStream, container.add_stream("libx264", rate=rate, options=options, **extra))
     context = stream.codec_context
     context.pix_fmt = "yuv420p"
     context.thread_count = _THREADS
     if quality.live:
         context.gop_size = max(1, round(2 * rate))
-    if quality.live or not quality.b_frames:
+    if quality.live or quality.splices or not quality.b_frames:
         context.max_b_frames = 0
     context.color_range = 2 if form.full_range else 1
     context.colorspace = form.matrix
@@ -182,8 +204,14 @@ def _add_audio(container: OutputContainer, rate: int, channels: int) -> AudioStr
     return stream
 
 
-def _video_frame(planes: tuple[Plane, Plane, Plane], form: PictureFormat) -> av.VideoFrame:
-    frame = av.VideoFrame(form.width, form.height, "yuv420p")
+def video_frame(
+    planes: tuple[Plane, Plane, Plane], form: PictureFormat, stored_as: str = "yuv420p"
+) -> av.VideoFrame:
+    """Return a new libav frame that holds these planes and nothing else.
+
+    ``stored_as``: "yuv420p", or "yuvj420p" where whoever takes it reads the range from that.
+    """
+    frame = av.VideoFrame(form.width, form.height, stored_as)
     for made, plane in zip(frame.planes, planes, strict=True):
         # The binding's stubs do not say that a plane is a buffer.
         memory = memoryview(cast(Any, made))

@@ -16,40 +16,20 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
+from safelight.media.fitness import UnfitPictureError, check_matrix, check_size, check_transfer
 from safelight.media.libav import LIBAV_ERRORS
 from safelight.types import Picture, PictureFormat, Plane
-
-MAX_LONG_SIDE: Final = 7680
-MAX_SHORT_SIDE: Final = 4320
-MIN_SIDE: Final = 16
 
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG
 _FULL: Final = 2  # AVCOL_RANGE_JPEG
 _UNSPECIFIED: Final = 2  # of H.273's matrix, primaries and transfer
 _BT709: Final = 1  # H.273's and swscale's number alike
 
-# H.273 matrices whose pictures look nearly the same to whoever reads them as another one.
-# With the rest (YCgCo, ICtCp, …) the judge would see other colours than a person.
-_MATRICES: Final = frozenset({1, 2, 4, 5, 6, 7, 9, 10})
-
-# Transfers that show the numbers as the judge takes them. Under the others (linear 8, log 9
-# and 10, PQ 16, SMPTE 428 17, HLG 18, camera logs) a person sees another picture than it does.
-_TRANSFERS: Final = frozenset({1, 2, 4, 5, 6, 7, 11, 12, 13, 14, 15})
-
 # Above are 32-bit numbers, whole and floating: pictures on their way to be graded.
 _MAX_BITS: Final = 16
 
 # planes as they are, then how to turn them
 _Turn = Callable[[Plane], Plane]
-
-
-class UnfitPictureError(ValueError):
-    """A picture that cannot be guarded: ``what`` is wrong, ``hint`` says what to do."""
-
-    def __init__(self, what: str, hint: str) -> None:
-        self.what = what
-        self.hint = hint
-        super().__init__(f"{what}: {hint}")
 
 
 def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> Picture:
@@ -63,7 +43,7 @@ def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> P
         UnfitPictureError: too small, too large, or stored in a way that is not taken.
     """
     width, height = frame.width, frame.height
-    _check_size(width, height)
+    check_size(width, height)
     transfer = _transfer(frame)
     turn, swaps = _turn(_display_matrix(frame))
     planes, full, matrix = _planes(frame)
@@ -82,19 +62,6 @@ def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> P
     )
     # The one copy: nothing may stay a view into a buffer that the decoder uses again.
     return Picture(described, *(np.array(p, dtype=np.uint8, order="C") for p in (y, u, v)))
-
-
-def _check_size(width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE:
-        raise UnfitPictureError(
-            f"pictures of {width}x{height} are too small to be judged",
-            f"give at least {MIN_SIDE}x{MIN_SIDE}",
-        )
-    if max(width, height) > MAX_LONG_SIDE or min(width, height) > MAX_SHORT_SIDE:
-        raise UnfitPictureError(
-            f"pictures of {width}x{height} are too large",
-            f"give at most {MAX_LONG_SIDE}x{MAX_SHORT_SIDE}",
-        )
 
 
 # --- colour ---------------------------------------------------------------------------------
@@ -208,24 +175,12 @@ def _rows(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
 
 
 def _matrix(frame: av.VideoFrame) -> int:
-    matrix = _code_point(frame.colorspace)
-    if matrix not in _MATRICES:
-        raise UnfitPictureError(
-            f"its colours are stored in an unusual way (H.273 matrix {matrix})",
-            "re-encode it with BT.709 colours",
-        )
-    return matrix
+    return check_matrix(_code_point(frame.colorspace))
 
 
 def _transfer(frame: av.VideoFrame) -> int:
     # Not by way of _code_point: libav's own numbers beyond 255 are camera logs.
-    transfer = _UNSPECIFIED if frame.color_trc in (0, 3) else int(frame.color_trc)
-    if transfer not in _TRANSFERS:
-        raise UnfitPictureError(
-            f"HDR or linear video (H.273 transfer {transfer}) is not judged as it is shown",
-            "convert it to SDR (BT.709) first",
-        )
-    return transfer
+    return check_transfer(_UNSPECIFIED if frame.color_trc in (0, 3) else int(frame.color_trc))
 
 
 def _code_point(value: int) -> int:
@@ -280,6 +235,11 @@ def _turn(matrix: tuple[int, int, int, int] | None) -> tuple[_Turn, bool]:
     raise UnfitPictureError(
         "its display matrix is not a quarter turn or a flip", "re-encode it upright"
     )
+
+
+def is_upright(frame: av.VideoFrame) -> bool:
+    """Whether a frame is stored as it is shown."""
+    return _display_matrix(frame) in (None, (1, 0, 0, 1))
 
 
 def side_data_of(frame: av.VideoFrame) -> list[str]:

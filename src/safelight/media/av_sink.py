@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from typing import Final
 
@@ -9,6 +10,8 @@ from safelight.errors import SinkError, SinkLostError
 from safelight.media.address import Address, Kind
 from safelight.media.av_encode import Encoder, Quality, time_base_for
 from safelight.media.av_output import FileOutput, Output
+from safelight.media.av_splice import SplicingEncoder
+from safelight.media.coded import CodedPictures
 from safelight.media.interface import SourceInfo
 from safelight.media.libav import LIBAV_ERRORS, words
 from safelight.media.stream_output import StreamOutput
@@ -26,7 +29,8 @@ class AvSink:
     first picture; sound before it is left out.
 
     ``preset`` is x264's. ``answer_s``: how long a server may take to answer. ``stall_s``:
-    how long it may take no data.
+    how long it may take no data. ``coded``: how pictures came; those leave so where that is
+    safe (docs/adr/0021-copy-mode.md).
     """
 
     def __init__(
@@ -36,14 +40,16 @@ class AvSink:
         preset: str = "veryfast",
         answer_s: float = 10.0,
         stall_s: float = 10.0,
+        coded: CodedPictures | None = None,
     ) -> None:
         self._address = address
         self._preset = preset
         self._answer_s = answer_s
         self._stall_s = stall_s
+        self._coded = coded
         self._info: SourceInfo | None = None
         self._output: Output | None = None
-        self._encoder: Encoder | None = None
+        self._encoder: Encoder | SplicingEncoder | None = None
         self._closed = False
 
     def open(self, info: SourceInfo) -> None:
@@ -102,6 +108,11 @@ class AvSink:
                 f"cannot encode for {self._address.shown}: {words(error)}", "start it again"
             ) from error
 
+    @property
+    def copied(self) -> int:
+        """How many pictures left as they came, coded."""
+        return self._encoder.copied if isinstance(self._encoder, SplicingEncoder) else 0
+
     def close(self, *, whole: bool) -> None:
         """Finish. With ``whole=False``, or if no picture came, no file is left behind.
 
@@ -129,11 +140,17 @@ class AvSink:
 
     def _start(
         self, output: Output, info: SourceInfo, form: PictureFormat, time_base: Fraction
-    ) -> Encoder:
+    ) -> Encoder | SplicingEncoder:
         live = self._address.kind is not Kind.FILE
         # FLV cannot say that a first picture is shown late, which B-frames need.
         b_frames = not self._address.target.lower().endswith(".flv")
         quality = Quality(live=live, b_frames=b_frames, preset=self._preset)
-        encoder = Encoder(output.container, info, form, quality, time_base)
+        encoder: Encoder | SplicingEncoder
+        sets = None if self._coded is None else self._coded.sets
+        if self._coded is not None and sets is not None and sets.leaves_room:
+            quality = dataclasses.replace(quality, splices=True)
+            encoder = SplicingEncoder(output.container, info, form, quality, time_base, self._coded)
+        else:
+            encoder = Encoder(output.container, info, form, quality, time_base)
         output.start()
         return encoder

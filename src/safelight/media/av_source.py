@@ -14,7 +14,8 @@ from safelight.errors import EndOfStream, LostError, SafelightError, SourceError
 from safelight.media.address import Address, Kind
 from safelight.media.av_decode import Decoder, UnreadableError
 from safelight.media.av_open import Opened, PublisherLeftError, open_container
-from safelight.media.av_picture import UnfitPictureError
+from safelight.media.coded import CodedPictures
+from safelight.media.fitness import UnfitPictureError
 from safelight.media.flow import Flow
 from safelight.media.interface import DroppedStream, SourceInfo
 from safelight.media.tally import Tally
@@ -40,6 +41,7 @@ class AvSource:
 
     ``comeback_s``: how long a publisher that left may take to come back. ``answer_s``: how
     long a server may take to answer. ``stall_s``: how long a live source may say nothing.
+    ``coded``: where to note how pictures came, for a sink that passes them on so.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class AvSource:
         comeback_s: float = 30.0,
         answer_s: float = 10.0,
         stall_s: float = 10.0,
+        coded: CodedPictures | None = None,
     ) -> None:
         self._address = address
         self._clock = clock
         self._comeback_s = comeback_s
         self._answer_s = answer_s
         self._stall_s = stall_s
+        self._coded = coded
         self._tally = Tally()
         self._flow = Flow(self._tally)
         self._changed = threading.Condition()
@@ -212,7 +216,13 @@ class AvSource:
 
     def _frames_of(self, opened: Opened) -> Iterator[Frame]:
         try:
-            decoder = Decoder(opened.container, self._tally, live=self._live, told=self._info)
+            decoder = Decoder(
+                opened.container,
+                self._tally,
+                live=self._live,
+                told=self._info,
+                coded=self._coded,
+            )
             for decoded in decoder:
                 arrived_ns = self._clock()
                 if self._info is None and isinstance(decoded.content, Picture):

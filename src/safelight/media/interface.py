@@ -78,6 +78,16 @@ class MayLeave(Protocol):
         ...
 
 
+@runtime_checkable
+class MayCopy(Protocol):
+    """What a sink offers besides, if it can pass pictures on as they came, coded."""
+
+    @property
+    def copied(self) -> int:
+        """How many pictures left so."""
+        ...
+
+
 class Sink(Protocol):
     """Where safe frames go. One thread calls everything but the constructor."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -108,7 +109,7 @@ class Shown:
     """One picture of a film: when, its luma as stored, uint8 (height, width), and in colour."""
 
     at_s: float
-    luma: Plane
+    luma: Plane = field(repr=False)
     rgb: Rgb = field(repr=False)
 
 
@@ -124,6 +125,15 @@ def read_back(path: Path) -> Iterator[Shown]:
                 yield Shown(float(frame.time or 0.0), _luma(frame), _rgb(frame))
     except (FFmpegError, OSError, IndexError) as error:
         raise SourceError(f"{path} cannot be read back", "see whether it is whole") from error
+
+
+def streams(path: Path) -> Counter[str]:
+    """Return how many streams of each kind a film holds; empty when it is none."""
+    try:
+        with av.open(str(path)) as film:
+            return Counter(stream.type for stream in film.streams)
+    except (FFmpegError, OSError):
+        return Counter()
 
 
 def loudness(path: Path, step_s: float = 0.1) -> list[float]:

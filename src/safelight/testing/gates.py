@@ -16,8 +16,8 @@ from safelight.core.gate import UNLIKE, Likeness
 from safelight.types import Picture, PictureFormat
 
 SMALL: Final = PictureFormat(16, 16)
-SAME: Final = Likeness(still=True, changed_permille=0)
-CLOSE: Final = Likeness(still=False, changed_permille=100)
+SAME: Final = Likeness(True, 0, 0, 0)
+CLOSE: Final = Likeness(False, 100, 100, 100)
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,140 @@
+"""``safelight call``: guard a video call between a browser, or OBS, and a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+import safelight
+from safelight.cli.stopping import Stop
+from safelight.errors import UsageError
+
+_MOST_TOKEN: Final = 8192
+
+
+def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Publish what may leave to this service, by WHIP."),
+    ] = None,
+    to_token_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The service's bearer token: the file's one line."),
+    ] = None,
+    direction: Annotated[
+        str,
+        typer.Option(
+            metavar="outgoing|incoming",
+            help="Whose camera comes in: this device's, or somebody else's.",
+        ),
+    ] = "outgoing",
+    policy: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="The policy to go by.")
+    ] = "protect",
+    bundle: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The bundle that judges. [the default one]")
+    ] = None,
+    test_bundle: Annotated[
+        bool,
+        typer.Option("--test-bundle", help="Let a stand-in bundle judge; all is stamped TEST."),
+    ] = False,
+    allow_weak_sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--allow-weak-sandbox",
+            help="Run although the judge cannot be isolated here. See safelight doctor.",
+        ),
+    ] = False,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="CC", help="Country whose help lines are shown. [by locale]"),
+    ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="Where to listen. [127.0.0.1: this machine only]"),
+    ] = None,
+    port: Annotated[int, typer.Option(metavar="N", help="Which port; 0: any.")] = 0,
+    state: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of the cool-down file.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print the address and errors only.")
+    ] = False,
+) -> int:
+    """Guard a camera on its way into a call: a local page, and WHIP for OBS and others.
+
+    The page publishes this device's camera to the guard and shows what leaves. SIGINT and
+    SIGTERM end it. Do not put it into emergency or relay calls.
+    """
+    # This process is ours alone, and holds pictures: nobody's debugger, no core dump.
+    safelight.hide_this_process()
+    given = {"to": to, "to_token_file": to_token_file, "policy": policy, "bundle": bundle}
+    _refuse_empty({**given, "region": region, "bind": bind, "state": state})
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port {port} is no port", "give 0 to 65535")
+    if to_token_file is not None and to is None:
+        raise UsageError("--to-token-file without --to", "say which service it is for")
+    token = None if to_token_file is None else _token(Path(to_token_file))
+    # What is wrong with these is said before anybody is let in.
+    safelight.verify_policy(policy)
+    safelight.verify_bundle(bundle, test_bundle=test_bundle)
+
+    def ready(address: str) -> None:
+        typer.echo(f"Open {address}")
+        if not quiet:
+            typer.echo(f"or publish by WHIP to {address}whip; Ctrl-C ends it")
+
+    def told(event: safelight.CallEvent) -> None:
+        if not quiet:
+            happened = event.event
+            typer.echo(f"{happened.at_s:8.2f} s  {event.direction}  {happened.text}")
+
+    with Stop() as stop:
+        guard = safelight.Call(
+            policy=policy,
+            bundle=bundle,
+            test_bundle=test_bundle,
+            region=region,
+            state=state,
+            allow_weak_sandbox=allow_weak_sandbox,
+        )
+        stop.opened(guard.close)
+        safelight.serve_call(
+            guard,
+            ready=ready,
+            stopping=lambda: stop.asked > 0,
+            told=told,
+            direction=direction,
+            to=to,
+            token=token,
+            bind=bind,
+            port=port,
+        )
+    return 0
+
+
+def _refuse_empty(given: Mapping[str, str | None]) -> None:
+    """Refuse what names nothing: a script's unset variable must not choose a default."""
+    for name, value in given.items():
+        if value is not None and not value.strip():
+            named = name.replace("_", "-")
+            raise UsageError(f"--{named} is empty", "give a value, or leave it out")
+
+
+def _token(file: Path) -> str:
+    """Return the token in a file; it is in no message.
+
+    Raises:
+        UsageError: it cannot be read, or holds no token.
+    """
+    try:
+        with file.open(encoding="ascii") as stream:
+            token = stream.read(_MOST_TOKEN).strip()
+    except (OSError, ValueError) as error:
+        raise UsageError("the token's file cannot be read", "name another") from error
+    if not token or any(not " " < char < "\x7f" for char in token):
+        raise UsageError("the token's file holds no token", "write it on one line")
+    return token

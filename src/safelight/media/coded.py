@@ -1,0 +1,61 @@
+"""How pictures came, coded, for a sink that passes them on as they are.
+
+A source notes it for the very picture that it made of it; a sink asks for that of a picture
+that it may let leave. A picture that nobody holds any more takes its coded form with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from fractions import Fraction
+
+from safelight.media.h264 import ParameterSets
+from safelight.types import Picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedPicture:
+    """One access unit that decoded to one picture, alone and without a fault.
+
+    ``index`` counts packets in the order in which they are decoded; one that is not offered
+    (it was damaged, or held anything unusual) leaves its number out. ``idr``: nothing from
+    here on refers to anything before. Times in units of ``time_base`` seconds. ``data``: its
+    slices, each with a length of 4 bytes.
+    """
+
+    index: int
+    idr: bool
+    pts: int
+    dts: int
+    duration: int
+    time_base: Fraction
+    data: bytes
+    sets: ParameterSets
+
+
+class CodedPictures:
+    """Filled by a source's thread, asked by a sink's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: weakref.WeakKeyDictionary[Picture, CodedPicture] = weakref.WeakKeyDictionary()
+        self.sets: ParameterSets | None = None
+        self._packets = 0
+
+    def count_packet(self) -> int:
+        """Return the next packet's number; never one that was given before."""
+        with self._lock:
+            self._packets += 1
+            return self._packets
+
+    def note(self, picture: Picture, coded: CodedPicture) -> None:
+        """Remember how this picture came."""
+        with self._lock:
+            self._of[picture] = coded
+
+    def of(self, picture: Picture) -> CodedPicture | None:
+        """Return how it came; None when it has to be encoded anew."""
+        with self._lock:
+            return self._of.get(picture)

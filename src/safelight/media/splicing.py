@@ -1,0 +1,109 @@
+"""In which order pictures leave when some are passed on as they came and some encoded anew.
+
+A coded picture may refer to any that was decoded before it since the last IDR picture. So one
+is passed on only right behind the one that was decoded before it, all the way from an IDR
+picture. From the first that may not leave, or did not come whole, everything is encoded anew
+until the next IDR picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from safelight.media.coded import CodedPicture
+from safelight.types import Picture
+
+# So many pictures a decoder may hold back at most (H.264, A.3.1).
+MOST_REORDERED: Final = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A picture that may leave, or a card, at ``out`` seconds of the sink's own clock.
+
+    ``shift`` is what was added to stream time. ``coded``: how it came, if it came whole.
+    """
+
+    picture: Picture
+    out: Fraction
+    shift: Fraction
+    coded: CodedPicture | None
+
+
+class Splicer:
+    """Takes pictures in the order of showing, calls ``copy`` and ``encode``.
+
+    ``copy`` is called in the order of decoding; ``encode`` in that of showing, with True for
+    the first after something else, which may refer to nothing.
+    """
+
+    def __init__(
+        self,
+        copy: Callable[[Shown, CodedPicture], None],
+        encode: Callable[[Shown, bool], None],
+    ) -> None:
+        self._copy = copy
+        self._encode = encode
+        self._next: int | None = None  # the packet whose turn it is; None while encoding
+        self._shift: Fraction | None = None
+        self._waiting: dict[int, tuple[Shown, CodedPicture]] = {}
+        self._fresh = True
+
+    def push(self, shown: Shown) -> None:
+        """Take the next picture in the order of showing."""
+        coded = shown.coded
+        if coded is None or not self._may_follow(shown, coded):
+            self.settle()
+        if coded is not None and self._next is None and coded.idr:
+            self._next, self._shift = coded.index, shown.shift
+        if coded is None or self._next is None:
+            self._encode(shown, self._fresh)
+            self._fresh = False
+            return
+        self._waiting[coded.index] = (shown, coded)
+        for ready, its in self._run(self._next):
+            del self._waiting[its.index]
+            self._copy(ready, its)
+            self._fresh = True
+            self._next = its.index + 1
+        if len(self._waiting) > MOST_REORDERED:
+            self.settle()
+
+    def _run(self, first: int) -> list[tuple[Shown, CodedPicture]]:
+        """Return what can be copied now: as much as leaves no earlier picture waiting.
+
+        One that had to be encoded after all would otherwise come after a later one.
+        """
+        run: list[tuple[Shown, CodedPicture]] = []
+        whole = 0
+        latest = Fraction(0)
+        while first + len(run) in self._waiting:
+            one = self._waiting[first + len(run)]
+            latest = max(latest, one[0].out) if run else one[0].out
+            run.append(one)
+            done = {its.index for _, its in run}
+            if all(s.out > latest for s, its in self._waiting.values() if its.index not in done):
+                whole = len(run)
+        return run[:whole]
+
+    def settle(self) -> None:
+        """Encode what waits for a packet that will not come; copy nothing until an IDR picture."""
+        left = sorted(self._waiting.values(), key=lambda one: one[0].out)
+        self._waiting.clear()
+        self._next = None
+        for shown, _ in left:
+            self._encode(shown, self._fresh)
+            self._fresh = False
+
+    def _may_follow(self, shown: Shown, coded: CodedPicture) -> bool:
+        """Whether what is under way can go on with this one."""
+        if self._next is None:
+            return True
+        if coded.index < self._next or shown.shift != self._shift:
+            return False
+        # All that is decoded before an IDR picture is shown before it: what is still missing
+        # will not come.
+        return not coded.idr or coded.index == self._next

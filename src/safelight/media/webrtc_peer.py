@@ -1,0 +1,122 @@
+"""Peers of a call by WHIP and WHEP (RFC 9725): one offer, one answer, nothing after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.contrib.media import MediaRelay
+from aiortc.exceptions import InvalidStateError
+
+from safelight.errors import UsageError
+from safelight.media.webrtc import GuardedTrack  # noqa: F401  (says so if aiortc is missing)
+
+_GONE: Final = ("failed", "closed", "disconnected")
+_MOST_SDP: Final = 100_000
+
+
+class Peer:
+    """One peer connection. ``gone`` is called once, when it is over."""
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        # No server of anybody's is asked for this machine's address.
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._gone = gone
+        self._is_gone = False
+        self._pc.on("connectionstatechange", self._changed)
+
+    @property
+    def state(self) -> str:
+        """What the connection is like: "new", "connecting", "connected", …"""
+        return str(self._pc.connectionState)
+
+    async def take_in(self, offer: str, on_track: Callable[[MediaStreamTrack], None]) -> str:
+        """Answer somebody who publishes; each of the tracks goes to ``on_track``.
+
+        Raises:
+            UsageError: this is no offer that can be answered.
+        """
+        self._pc.on("track", on_track)
+        return await self._answer(offer)
+
+    async def give_out(self, offer: str, tracks: Sequence[MediaStreamTrack]) -> str:
+        """Answer somebody who watches.
+
+        Raises:
+            UsageError: this is no offer that can be answered.
+        """
+        for track in tracks:
+            self._pc.addTrack(track)
+        return await self._answer(offer)
+
+    async def _answer(self, offer: str) -> str:
+        if len(offer) > _MOST_SDP:
+            raise UsageError("this offer is too long", "send SDP")
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._pc.setLocalDescription(await self._pc.createAnswer())
+        except (ValueError, KeyError, IndexError, AttributeError, InvalidStateError) as error:
+            # aiortc's parser has no error of its own.
+            await self.close()
+            raise UsageError("this offer cannot be answered", "send SDP") from error
+        return str(self._pc.localDescription.sdp)
+
+    async def offer(self, tracks: Sequence[MediaStreamTrack]) -> str:
+        """Return the offer with which to publish these tracks."""
+        for track in tracks:
+            self._pc.addTransceiver(track, direction="sendonly")
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        return str(self._pc.localDescription.sdp)
+
+    async def answered(self, answer: str) -> None:
+        """Take in the answer to ``offer``.
+
+        Raises:
+            UsageError: it is none.
+        """
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        except (ValueError, KeyError, IndexError, AttributeError, InvalidStateError) as error:
+            raise UsageError("the answer cannot be read", "check the address") from error
+
+    async def close(self) -> None:
+        """Hang up. Safe to call twice."""
+        await self._pc.close()
+        self._over()
+
+    async def _changed(self) -> None:
+        if self._pc.connectionState in _GONE:
+            await self.close()
+
+    def _over(self) -> None:
+        if not self._is_gone:
+            self._is_gone = True
+            self._gone()
+
+
+class Fan:
+    """Guarded tracks that several peers watch: each gets what may leave, or drops it."""
+
+    def __init__(self) -> None:
+        self._relay = MediaRelay()
+        self._tracks: dict[str, MediaStreamTrack] = {}
+
+    def add(self, track: MediaStreamTrack) -> None:
+        """Offer a track from now on."""
+        self._tracks[track.kind] = track
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Which kinds of track there are."""
+        return tuple(self._tracks)
+
+    def tracks(self) -> list[MediaStreamTrack]:
+        """Return tracks of its own for one more peer."""
+        order = sorted(self._tracks.items(), reverse=True)  # the picture first
+        return [self._relay.subscribe(track, buffered=False) for _, track in order]

@@ -1,0 +1,216 @@
+"""What would let a violator pass for clean: each was tried, and is seen."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from safelight.audit import checks, leavings, mark, search, tracing
+from safelight.audit.facts import Facts
+from safelight.audit.places import Changed, Looked
+from safelight.audit.tracing import Calls
+from safelight.audit.watching import JUDGE, Seen, Watch
+from safelight.testing import canary, scenes
+from safelight.testing.film import Film
+
+GUARD, TEMPLATE, WORKER = 10, 11, 12
+SEALED = {"Max open files": "0/0", "Max file size": "0/0", "Max core file size": "0/0"}
+
+
+def process(pid: int, parent: int, name: str, filters: int) -> Seen:
+    seen = Seen(pid, parent, [name], looks=20)
+    seen.status = {
+        "Name": name,
+        "Uid": f"{os.getuid()} 0 0 0",
+        "Seccomp": "2" if filters else "0",
+        "Seccomp_filters": str(filters),
+        "NoNewPrivs": "1",
+        "CapEff": "0" * 16,
+    }
+    seen.limits = dict(SEALED)
+    return seen
+
+
+def facts(**more: object) -> Facts:
+    """A guard with a template and a judge, of which nothing bad is known."""
+    watch = Watch(os.getpid())
+    watch.processes = {
+        GUARD: process(GUARD, 1, "python", 0),
+        TEMPLATE: process(TEMPLATE, GUARD, JUDGE, 1),
+        WORKER: process(WORKER, TEMPLATE, JUDGE, 2),
+    }
+    made: dict[str, object] = {
+        "watch": watch,
+        "guard": watch.processes[GUARD],
+        "addresses": frozenset(),
+        "named": {},
+        "looked": Looked([], [], [], cut_off=False),
+        **more,
+    }
+    return Facts(**made)  # type: ignore[arg-type]
+
+
+def traced(tmp_path: Path, lines: str, pid: int = WORKER) -> dict[int, Calls]:
+    log = tmp_path / "trace"
+    log.write_text("".join(f"{pid} {line}\n" for line in lines.splitlines()))
+    return tracing.read(log, "/w")
+
+
+FILTER = "seccomp(SECCOMP_SET_MODE_FILTER, 0x1, {len=9, filter=0x1}) = 0"
+
+
+def test_a_judge_that_does_what_it_may_is_clean(tmp_path: Path) -> None:
+    calls = traced(
+        tmp_path, f"prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) = 0\n{FILTER}\nread(3, 0x1, 41) = 40"
+    )
+    found = facts(calls=calls)
+    assert checks.system_calls(found).verdict == "clean"
+    assert checks.sandbox(found).verdict == "clean"
+    assert checks.sockets(found).verdict == "clean"
+
+
+def test_a_further_filter_does_not_wipe_out_what_was_called_before_it(tmp_path: Path) -> None:
+    calls = traced(
+        tmp_path, f"{FILTER}\npwrite64(3, 0x1, 9, 0) = 9\n{FILTER}\nread(3, 0x1, 41) = 40"
+    )
+    row = checks.system_calls(facts(calls=calls))
+    assert "pwrite64" in "".join(row.found)
+
+
+def test_what_a_judge_calls_before_its_filter_is_looked_at_too(tmp_path: Path) -> None:
+    calls = traced(tmp_path, f"read(3, 0x1, 41) = 40\npwrite64(4, 0x1, 9, 0) = 9\n{FILTER}")
+    row = checks.system_calls(facts(calls=calls))
+    assert "pwrite64" in "".join(row.found)
+
+
+def test_a_judge_under_its_templates_filter_alone_is_not_sealed() -> None:
+    found = facts()
+    found.watch.processes[WORKER].status["Seccomp_filters"] = "1"
+    assert checks.sandbox(found).verdict == "red"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'add_key("user", ""..., 0x1, 4096, KEY_SPEC_USER_KEYRING) = 5',
+        "msgget(0x1, IPC_CREAT|0666) = 3",
+        'mq_open("name", O_RDWR|O_CREAT, 0666, NULL) = 3',
+        "io_uring_setup(8, 0x1) = 3",
+        "process_vm_writev(77, 0x1, 1, 0x2, 1, 0) = 64",
+        'fsetxattr(3, "user.x", ""..., 64, 0) = 0',
+    ],
+)
+def test_what_is_left_with_the_kernel_is_no_file_and_is_seen(call: str, tmp_path: Path) -> None:
+    row = leavings.shared_memory(facts(calls=traced(tmp_path, call, GUARD)))
+    assert call.partition("(")[0] in "".join(row.found)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/dev/nullified",
+        "/proc/self/cwd/frame",
+        "/proc/self/fd/../cwd/frame",
+        "/proc/self/../../home/frame",
+        "/w/__pycache__/frame.bin",
+        "/w/__pycache__/no-such-source.cpython-311.pyc",
+        "/w/state/frame",
+        "/w/state/below/cool-down.json",
+    ],
+)
+def test_a_file_by_a_name_that_sounds_harmless_is_seen(path: str, tmp_path: Path) -> None:
+    calls = traced(tmp_path, f'rename("/w/a", "{path}") = 0', GUARD)
+    found = facts(calls=calls, named={"state": Path("/w/state")})
+    assert path in "".join(leavings.files_opened(found).found)
+
+
+def test_byte_code_beside_its_source_and_the_cool_down_are_no_findings(tmp_path: Path) -> None:
+    kept = f"{Path(search.__file__).parent}/__pycache__/search.cpython-311.pyc"
+    lines = "\n".join(
+        f'openat(AT_FDCWD</w>, "x", O_WRONLY|O_CREAT, 0600) = 3<{name}>'
+        for name in (kept, f"{kept}.140", "/w/state/cool-down.json.ab.part", "/dev/null")
+    )
+    found = facts(calls=traced(tmp_path, lines, GUARD), named={"state": Path("/w/state")})
+    assert leavings.files_opened(found).verdict == "clean"
+
+
+def test_files_that_nobody_saw_written_are_not_clean(tmp_path: Path) -> None:
+    mine = Changed(tmp_path / "frame", 9, os.getuid())
+    others = Changed(tmp_path / "other", 9, os.getuid() + 1)
+    looked = Looked([mine, others], [str(tmp_path)], [], cut_off=False)
+    assert leavings.files_left(facts(looked=looked)).verdict == "not checked"
+    looked.changed = [others]
+    assert leavings.files_left(facts(looked=looked)).verdict == "clean"
+    looked.changed = [mine]
+    assert leavings.files_left(facts(looked=looked, calls={GUARD: Calls(GUARD)})).verdict == "clean"
+
+
+def test_a_process_that_makes_itself_dumpable_again_is(tmp_path: Path) -> None:
+    lines = (
+        "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0\nprctl(PR_SET_DUMPABLE, SUID_DUMP_USER) = 0"
+    )
+    assert not traced(tmp_path, lines, GUARD)[GUARD].dumpable_off
+
+
+def test_a_socket_of_which_no_table_tells_is_not_clean() -> None:
+    watch = Watch(os.getpid())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM), watch:  # unbound: in no table
+        time.sleep(0.5)
+    found = facts()
+    assert max(watch.processes[os.getpid()].unlisted.values()) >= checks._SETTLED
+    found.guard.unlisted = Counter({"77": checks._SETTLED - 1})
+    assert checks.sockets(found).verdict == "clean"
+    found.guard.unlisted = Counter({"77": checks._SETTLED})
+    assert checks.sockets(found).verdict == "not checked"
+
+
+HELD = mark.new("held back", 3)
+CLEAR = mark.new("clear", 4)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sink") / "guarded.mp4"
+    with Film(path, mark.SIZE, rate=10, lossless=True) as out:
+        for index in range(4):
+            out.add(CLEAR.onto(scenes.scene(index / 10, mark.SIZE)))
+    return path
+
+
+def marked(of: mark.Mark) -> search.Marked:
+    rgb = of.onto(canary.at_size(canary.load("cup"), mark.SIZE))
+    return search.Marked(of, [(np.asarray(scenes.picture_from_rgb(rgb).y), rgb)])
+
+
+def test_a_sink_with_the_clear_part_alone_is_clean(film: Path) -> None:
+    found = facts(named={"sink": film})
+    assert leavings.sink(found, marked(HELD), marked(CLEAR)).verdict == "clean"
+
+
+def test_a_picture_behind_the_sinks_own_is_seen(film: Path, tmp_path: Path) -> None:
+    rgb = HELD.onto(canary.at_size(canary.load("cup"), mark.SIZE))
+    more = tmp_path / "more.mp4"
+    more.write_bytes(film.read_bytes() + np.asarray(scenes.picture_from_rgb(rgb).y).tobytes())
+    row = leavings.sink(facts(named={"sink": more}), marked(HELD), marked(CLEAR))
+    assert "in the sink's file" in "".join(row.found)
+
+
+def test_a_second_video_in_the_sink_is_seen(film: Path, tmp_path: Path) -> None:
+    two = tmp_path / "two.mkv"
+    with av.open(str(film)) as first, av.open(str(two), "w") as out:
+        streams = [out.add_stream_from_template(first.streams.video[0]) for _ in range(2)]
+        for packet in first.demux(video=0):
+            if packet.dts is None:
+                continue
+            for stream in streams:
+                packet.stream = stream
+                out.mux(packet)
+    row = leavings.sink(facts(named={"sink": two}), marked(HELD), marked(CLEAR))
+    assert "video 2" in "".join(row.found)

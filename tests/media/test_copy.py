@@ -1,0 +1,235 @@
+"""Copy mode: what is shown of what left is what was looked at, coded as it came or anew.
+
+"Looked at" are the pictures that our source decoded. What left is decoded again here, by a
+decoder that is told nothing special, as anybody's player is.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import subprocess
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tests.media.helpers import content, picture, psnr, read, safe, write_video
+from tests.media.test_side_data import SECRET, captions, user_data
+
+from safelight.errors import EndOfStream
+from safelight.media.address import parse_sink, parse_source
+from safelight.media.av_sink import AvSink
+from safelight.media.av_source import AvSource
+from safelight.media.coded import CodedPictures
+from safelight.types import Frame, Picture, Plane
+
+SIZE = (320, 192)
+# A key frame every ten pictures, two pictures of three shown before one they refer to.
+PLAIN = {"g": "10", "bf": "2", "x264-params": "b-adapt=0:scenecut=0", "crf": "18"}
+
+
+@dataclass
+class Copied:
+    came: list[Frame]
+    copied: int
+    noted: int
+
+
+def run(source: Path, sink: Path, cards: frozenset[int] = frozenset()) -> Copied:
+    """Let everything through in copy mode, but a card for each picture number in ``cards``."""
+    coded = CodedPictures()
+    reader, writer = (
+        AvSource(parse_source(str(source)), coded=coded),
+        AvSink(parse_sink(str(sink)), coded=coded),
+    )
+    writer.open(reader.open())
+    came: list[Frame] = []
+    noted = 0
+    try:
+        while True:
+            frame = reader.read()
+            if not isinstance(frame.content, Picture):
+                writer.write(safe(frame.content, frame.pts, frame.time_base))
+                continue
+            noted += coded.of(frame.content) is not None
+            shown = card(frame.content) if len(came) in cards else frame.content
+            writer.write(safe(shown, frame.pts, frame.time_base))
+            came.append(frame)
+    except EndOfStream:
+        writer.close(whole=True)
+    finally:
+        reader.close()
+    return Copied(came, writer.copied, noted)
+
+
+def card(like: Picture) -> Picture:
+    grey = (np.full_like(p, 128) for p in (like.y, like.u, like.v))
+    return Picture(like.format, *grey)
+
+
+def same(a: Picture, b: Picture) -> bool:
+    return all(np.array_equal(p, q) for p, q in ((a.y, b.y), (a.u, b.u), (a.v, b.v)))
+
+
+def plays_without_a_word(path: Path) -> None:
+    said = subprocess.run(
+        ["ffmpeg", "-hide_banner", "-v", "warning", "-i", str(path), "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stderr == ""
+
+
+def clip(path: Path, count: int = 60, **options: str) -> Path:
+    return write_video(path, range(count), size=SIZE, options=PLAIN | options, sound_s=1.0)
+
+
+def units(path: Path) -> list[bytes]:
+    """Every NAL unit of a file's video, in its order."""
+    found = []
+    with av.open(str(path)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            data, at = bytes(packet), 0
+            while at < len(data):
+                size = int.from_bytes(data[at : at + 4], "big")
+                found.append(data[at + 4 : at + 4 + size])
+                at += 4 + size
+    return found
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "flv"])
+def test_a_clear_stream_leaves_as_it_came(tmp_path: Path, suffix: str) -> None:
+    source = clip(tmp_path / "in.mp4")
+    out = tmp_path / f"out.{suffix}"
+    copied = run(source, out)
+    assert copied.copied == len(copied.came) == 60
+    left = read(out)
+    assert len(left.pictures) == 60
+    assert all(
+        same(content(a), content(b)) for a, b in zip(copied.came, left.pictures, strict=True)
+    )
+    spaced = [a - left.times[0] for a in left.times]
+    was = [f.pts * f.time_base for f in copied.came]
+    assert max(abs(a - (b - was[0])) for a, b in zip(spaced, was, strict=True)) <= Fraction(1, 1000)
+    assert left.sounds
+    plays_without_a_word(out)
+
+
+def test_slices_are_those_that_came_byte_for_byte(tmp_path: Path) -> None:
+    source, out = clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    run(source, out)
+    came = [u for u in units(source) if u[0] & 0x1F in (1, 5)]
+    assert units(out) == came
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv"])
+@pytest.mark.parametrize(
+    "cards", [{0}, {13}, {19, 20}, {25, 26, 27, 28}, {30}, {59}, set(range(12, 47)), {5, 17, 29}]
+)
+def test_a_cover_is_spliced_in_and_nothing_of_what_it_hides_leaves(
+    tmp_path: Path, suffix: str, cards: set[int]
+) -> None:
+    source, out = clip(tmp_path / "in.mp4"), tmp_path / f"out.{suffix}"
+    copied = run(source, out, frozenset(cards))
+    left = [content(f) for f in read(out).pictures]
+    assert len(left) == 60
+    exactly = 0
+    for number, (came, shown) in enumerate(zip(copied.came, left, strict=True)):
+        if number in cards:
+            assert psnr(shown.y, card(shown).y) > 40, number
+            continue
+        exactly += same(content(came), shown)
+        assert psnr(content(came).y, shown.y) > 32, number
+    assert exactly >= copied.copied > 0
+    plays_without_a_word(out)
+    # From a cover to the next key picture everything is encoded anew.
+    covered_groups = {n // 10 for n in cards}
+    assert copied.copied >= 60 - 10 * len(covered_groups) - 2 * len(covered_groups)
+
+
+def test_whatever_else_a_packet_holds_stays_behind(tmp_path: Path) -> None:
+    """Promise 4 in copy mode: captions and user data are in the packets, and do not pass."""
+    plain = clip(tmp_path / "plain.mp4")
+    source, out = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    with av.open(str(plain)) as came, av.open(str(source), "w") as made:
+        stream = came.streams.video[0]
+        to = made.add_stream_from_template(stream)
+        for packet in came.demux(stream):
+            if packet.dts is None:
+                continue
+            extra = [part[4:] for part in (captions(SECRET), user_data(SECRET))]
+            extra.append(b"\x0c\xff" + SECRET + b"\x80")  # filler
+            data = b"".join(len(u).to_bytes(4, "big") + u for u in extra) + bytes(packet)
+            again = av.Packet(data)
+            again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
+            again.is_keyframe, again.stream = packet.is_keyframe, to
+            made.mux(again)
+    assert source.read_bytes().count(SECRET) > 20
+    copied = run(source, out)
+    assert copied.copied == 60
+    assert SECRET not in out.read_bytes()
+    assert {u[0] & 0x1F for u in units(out)} == {1, 5}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_damaged_packets_nothing_is_shown_that_was_not_looked_at(
+    tmp_path: Path, seed: int
+) -> None:
+    """Flipped bits: a player guesses what is missing; we pass on nothing that was guessed."""
+    chance = random.Random(seed)  # noqa: S311
+    source, out = clip(tmp_path / "in.mp4", 90), tmp_path / "out.mp4"
+    data = bytearray(source.read_bytes())
+    start = bytes(data).index(b"mdat") + 4
+    end = bytes(data).rindex(b"moov") - 4
+    for _ in range(12):
+        data[chance.randrange(start, end)] ^= 1 << chance.randrange(8)
+    source.write_bytes(bytes(data))
+    copied = run(source, out)
+    looked_at = [content(f) for f in copied.came]
+    exactly = 0
+    with av.open(io.BytesIO(out.read_bytes()), "r") as container:
+        shown: list[Plane] = [
+            frame.to_ndarray(format="yuv420p")[: SIZE[1]].astype(np.uint8)
+            for frame in container.decode(video=0)
+        ]
+    for luma in shown:
+        near = [p for p in looked_at if psnr(p.y, luma) > 30]
+        assert near, "a picture that nobody looked at"
+        exactly += any(np.array_equal(p.y, luma) for p in near)
+    assert exactly >= copied.copied
+    assert copied.copied < 90
+
+
+def test_a_turned_picture_is_encoded_anew(tmp_path: Path) -> None:
+    """What leaves is upright; what came is not."""
+    source = clip(tmp_path / "plain.mp4", 20)
+    turned = tmp_path / "in.mp4"
+    data = source.read_bytes()
+    unit = bytes.fromhex("00010000 00000000 00000000 00000000 00010000 00000000 00000000")
+    half = bytes.fromhex("ffff0000 00000000 00000000 00000000 ffff0000 00000000 00000000")
+    at = data.index(b"tkhd")
+    turned.write_bytes(data[:at] + data[at:].replace(unit, half, 1))
+    copied = run(turned, tmp_path / "out.mp4")
+    assert (copied.noted, copied.copied) == (0, 0)
+    left = read(tmp_path / "out.mp4").pictures
+    assert psnr(content(left[0]).y, picture(0, *SIZE).y[::-1, ::-1]) > 30
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind", "suffix"),
+    [("mpeg4", "yuv420p", "mp4"), ("libx264", "yuv422p", "mp4"), ("libx264", "yuv420p", "ts")],
+)
+def test_what_is_not_plain_is_encoded_anew(
+    tmp_path: Path, codec: str, kind: str, suffix: str
+) -> None:
+    source = write_video(tmp_path / f"in.{suffix}", size=SIZE, codec=codec, kind=kind)
+    copied = run(source, tmp_path / "out.mp4")
+    assert (copied.noted, copied.copied) == (0, 0)
+    assert len(read(tmp_path / "out.mp4").pictures) == 10

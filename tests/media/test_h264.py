@@ -1,0 +1,111 @@
+"""What copy mode lets pass of a packet: slices of one plain picture, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from safelight.media.h264 import (
+    NotCopyableError,
+    ParameterSets,
+    access_unit,
+    from_byte_stream,
+    parameter_sets,
+    slices_of_ours,
+)
+
+# From x264: High, 1280x720.
+SPS = bytes.fromhex("6764001facb402802dd80b64000003000400000300f03c60ca80")
+PPS = bytes.fromhex("68ef0fcb")
+RECORD = b"\x01\x64\x00\x1f\xff\xe1\x00\x1a" + SPS + b"\x01\x00\x04" + PPS + b"\xfd\xf8\xf8\x00"
+SETS = parameter_sets(RECORD)
+# first_mb 0, type 7 (I) or 5 (P), pps 0: 1 0001000 1 / 1 00110 1
+I_SLICE = bytes([0x65, 0b10001000, 0b10000000, 1, 2, 3])
+P_SLICE = bytes([0x41, 0b10011010, 0b00000000, 4, 5, 6])
+SECOND = bytes([0x41, 0b01000110, 0b10000000, 7])  # first_mb 1
+SEI = bytes([6, 5, 4, 1, 2, 3, 4, 0x80])
+
+
+def packed(*units: bytes, size: int = 4) -> bytes:
+    return b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
+
+
+def test_slices_pass_byte_for_byte_and_what_hangs_on_them_does_not() -> None:
+    found = access_unit(packed(b"\x09\xf0", SPS, PPS, SEI, I_SLICE, b"\x0c\xff\x80"), SETS)
+    assert found.data == packed(I_SLICE)
+    assert found.idr
+    found = access_unit(packed(P_SLICE, SECOND), SETS)
+    assert found.data == packed(P_SLICE, SECOND)
+    assert not found.idr
+
+
+def test_lengths_of_other_sizes_become_four_bytes() -> None:
+    sets = ParameterSets(SETS.head, SETS.sps, SETS.pps, SETS.tail, 2)
+    assert access_unit(packed(I_SLICE, size=2), sets).data == packed(I_SLICE)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(packed(SEI), id="no slice"),
+        pytest.param(packed(I_SLICE, P_SLICE), id="two kinds"),
+        pytest.param(packed(P_SLICE, P_SLICE), id="two pictures"),
+        pytest.param(packed(SECOND), id="not from its beginning"),
+        pytest.param(packed(SECOND, P_SLICE), id="out of order"),
+        pytest.param(packed(I_SLICE)[:-1], id="cut off"),
+        pytest.param(packed(I_SLICE) + b"\0\0\0\0", id="an empty unit"),
+        pytest.param(packed(I_SLICE) + b"\0", id="left over"),
+        pytest.param(packed(bytes([0xE5]) + I_SLICE[1:]), id="forbidden bit"),
+        pytest.param(packed(SPS[:-1] + b"\x81", I_SLICE), id="another SPS"),
+        pytest.param(packed(PPS[:-1] + b"\xcc", I_SLICE), id="another PPS"),
+        *(
+            pytest.param(packed(bytes([kind, 1, 2]), I_SLICE), id=f"type {kind}")
+            for kind in (0, 2, 3, 4, 13, 14, 15, 16, 19, 20, 21, 24, 31)
+        ),
+        pytest.param(packed(bytes([0x41, 0b10011001, 0, 1])), id="a PPS that is not there"),
+        pytest.param(packed(bytes([0x41, 0, 0, 0, 0, 0])), id="a number that cannot be"),
+        pytest.param(packed(b"\x41"), id="a slice without a head"),
+    ],
+)
+def test_anything_else_is_not_copied(packet: bytes) -> None:
+    with pytest.raises(NotCopyableError):
+        access_unit(packet, SETS)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        b"",
+        b"\0\0\0\1" + SPS + b"\0\0\0\1" + PPS,
+        RECORD[:20],
+        RECORD[:34],
+        RECORD[:35],
+        RECORD.replace(b"\x01\x64", b"\x01\x42", 1),  # plain Baseline, and not what its SPS says
+        b"\x01\x6e\x00\x1f\xff\xe1\x00\x1a" + b"\x67\x6e" + SPS[2:] + b"\x01\x00\x04" + PPS,
+        b"\x01\x64\x00\x1f\xff\xe2" + packed(SPS, SPS, size=2) + b"\x01\x00\x04" + PPS,
+        b"\x01\x64\x00\x1f\xff\xe1\x00\x1a" + SPS + b"\x00",
+        b"\x01\x64\x00\x1f\xff\xe1\x00\x1a" + SPS + b"\x01\x00\x04" + b"\x66" + PPS[1:],
+    ],
+)
+def test_other_parameter_sets_are_not_taken(record: bytes | None) -> None:
+    with pytest.raises(NotCopyableError):
+        parameter_sets(record)
+
+
+def test_two_encoders_sets_stand_side_by_side() -> None:
+    assert (SETS.sps_id, SETS.pps_ids, SETS.leaves_room) == (0, frozenset({0}), True)
+    ours_sps = bytes.fromhex("6764001f040b2d00a00b7420")
+    ours_pps = bytes.fromhex("68040082f06f2c")
+    both = SETS.with_another(ours_sps, ours_pps)
+    assert both[:6] == b"\x01\x64\x00\x1f\xff\xe2"
+    assert packed(SPS, ours_sps, size=2) in both
+    assert both.endswith(b"\x02" + packed(PPS, ours_pps, size=2) + b"\xfd\xf8\xf8\x00")
+    ours = ParameterSets(SETS.head, ours_sps, (ours_pps,), b"", 4)
+    assert (ours.sps_id, ours.pps_ids, ours.leaves_room) == (31, frozenset({31}), False)
+
+
+def test_what_our_encoder_gives_loses_all_but_its_slices() -> None:
+    stream = b"\0\0\0\1" + SPS + b"\0\0\0\1" + PPS + b"\0\0\1" + SEI + b"\0\0\1" + I_SLICE
+    assert from_byte_stream(stream) == [SPS, PPS, SEI, I_SLICE]
+    assert slices_of_ours(stream) == packed(I_SLICE)

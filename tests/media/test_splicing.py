@@ -1,0 +1,162 @@
+"""Copy mode's order: nothing is passed on that refers to a picture that did not leave so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from safelight.media.coded import CodedPicture
+from safelight.media.h264 import ParameterSets
+from safelight.media.splicing import Shown, Splicer
+from safelight.types import Picture, PictureFormat
+
+SETS = ParameterSets(b"", b"", (), b"", 4)
+PICTURE = Picture(
+    PictureFormat(16, 16), np.zeros((16, 16), np.uint8), *(np.zeros((8, 8), np.uint8),) * 2
+)
+
+
+def coded(index: int, pts: int, *, idr: bool) -> CodedPicture:
+    return CodedPicture(index, idr, pts, pts, 1, Fraction(1), b"", SETS)
+
+
+def shown(pts: int, how: CodedPicture | None, shift: int = 0) -> Shown:
+    return Shown(PICTURE, Fraction(pts), Fraction(shift), how)
+
+
+@dataclass
+class Log:
+    copied: list[int] = field(default_factory=list)  # index
+    encoded: list[int] = field(default_factory=list)  # pts
+    told: list[tuple[str, int, bool]] = field(default_factory=list)
+
+    def splicer(self) -> Splicer:
+        def copy(one: Shown, how: CodedPicture) -> None:
+            self.copied.append(how.index)
+            self.told.append(("copy", int(one.out), how.idr))
+
+        def encode(one: Shown, fresh: bool) -> None:
+            self.encoded.append(int(one.out))
+            self.told.append(("encode", int(one.out), fresh))
+
+        return Splicer(copy, encode)
+
+
+def groups(sizes: list[int], swaps: list[int]) -> list[CodedPicture]:
+    """Groups of pictures in the order of decoding; a swap shows one after up to three others."""
+    found = []
+    at = 0
+    for size in sizes:
+        order = list(range(size))
+        for swap in swaps:
+            reach = 1 + swap % 3
+            first = 1 + swap % max(1, size)
+            if first + reach < size:
+                # The later one is decoded first, as what lies between refers to it.
+                order.insert(first, order.pop(first + reach))
+        found += [coded(at + n, at + pts, idr=n == 0) for n, pts in enumerate(order)]
+        at += size
+    return found
+
+
+def test_a_whole_stream_is_passed_on_in_the_order_of_decoding() -> None:
+    log = Log()
+    splicer = log.splicer()
+    stream = groups([6, 6], [0, 4])
+    for one in sorted(stream, key=lambda c: c.pts):
+        splicer.push(shown(one.pts, one))
+    splicer.settle()
+    assert log.copied == list(range(12))
+    assert log.encoded == []
+
+
+def test_from_a_card_on_all_is_encoded_until_the_next_idr_picture() -> None:
+    log = Log()
+    splicer = log.splicer()
+    for one in groups([4, 4], []):
+        splicer.push(shown(one.pts, None if one.pts == 1 else one))
+    splicer.settle()
+    assert log.told == [
+        ("copy", 0, True),
+        ("encode", 1, True),
+        ("encode", 2, False),
+        ("encode", 3, False),
+        ("copy", 4, True),
+        ("copy", 5, False),
+        ("copy", 6, False),
+        ("copy", 7, False),
+    ]
+
+
+def test_a_jump_of_the_clock_waits_for_an_idr_picture() -> None:
+    log = Log()
+    splicer = log.splicer()
+    for one in groups([6], []):
+        splicer.push(shown(one.pts, one, shift=0 if one.pts < 3 else 5))
+    splicer.settle()
+    assert log.copied == [0, 1, 2]
+    assert log.encoded == [3, 4, 5]
+
+
+def test_a_packet_whose_turn_is_over_is_encoded() -> None:
+    log = Log()
+    splicer = log.splicer()
+    splicer.push(shown(0, coded(0, 0, idr=True)))
+    splicer.push(shown(1, coded(0, 1, idr=False)))
+    assert log.copied == [0]
+    assert log.encoded == [1]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    st.lists(st.integers(0, 30), max_size=6),
+    st.sets(st.integers(0, 60)),
+    st.sets(st.integers(0, 60)),
+    st.sets(st.integers(0, 60)),
+)
+def test_whatever_is_missing_no_picture_refers_to_what_did_not_leave(
+    sizes: list[int], swaps: list[int], cards: set[int], dropped: set[int], damaged: set[int]
+) -> None:
+    stream = groups(sizes, swaps)
+    log = Log()
+    splicer = log.splicer()
+    pushed = []
+    for one in sorted(stream, key=lambda c: c.pts):
+        if one.pts in dropped:
+            continue
+        whole = one.pts not in cards and one.index not in damaged
+        pushed.append(one.pts)
+        splicer.push(shown(one.pts, one if whole else None))
+    splicer.settle()
+
+    by_index = {one.index: one for one in stream}
+    # Each was decoded right behind the one before it, back to an IDR picture.
+    before: int | None = None
+    for index in log.copied:
+        one = by_index[index]
+        assert one.idr or before == index - 1
+        assert one.pts not in cards | dropped
+        assert index not in damaged
+        before = index
+    # The first that is encoded after a copy, or at all, refers to nothing.
+    last = "copy"
+    for what, _, flag in log.told:
+        if what == "encode":
+            assert flag == (last == "copy")
+        last = what
+    # After something was encoded, only an IDR picture is passed on.
+    kinds = list(zip(log.told, log.told[1:], strict=False))
+    assert all(flag for (was, _, _), (what, _, flag) in kinds if (was, what) == ("encode", "copy"))
+    # Nothing leaves twice, nothing that was not shown; what is shown leaves.
+    left = [pts for _, pts, _ in log.told]
+    assert len(left) == len(set(left))
+    assert set(left) <= set(pushed)
+    assert sorted(left) == pushed
+    # Nothing is encoded that is shown before what has left already.
+    for at, (what, pts, _) in enumerate(log.told):
+        assert what == "copy" or all(before < pts for _, before, _ in log.told[:at])
