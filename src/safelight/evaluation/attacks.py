@@ -152,8 +152,8 @@ def _newcomer() -> Attack:
     told = ", ".join(f"{leaked} of {count}" for count, leaked in found)
     return Attack(
         id="newcomer",
-        what="Something new in just under 15 % of the picture (a drawn face, with the stand-in bundle), for"
-        " 1 to 6 pictures of a moving street",
+        what="Something new in just under 15 % of the picture (a drawn face, with the stand-in"
+        " bundle), for 1 to 6 pictures of a moving street",
         result=f"Shown alone it is {'covered' if seen else 'not found'}. In the stream there left"
         f" {told}.",
         bad=any(leaked for _, leaked in found),

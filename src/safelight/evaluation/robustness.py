@@ -50,7 +50,9 @@ Films = Sequence[Sequence[Rgb]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class Made:
+    """One transform: its row, its cells, and what was found of each film."""
+
     row: RobustnessRow
     cells: tuple[Cell, ...]
     found_by_film: tuple[int, ...]
@@ -78,9 +80,9 @@ def measure(media: Path, command: str, *, jobs: int, quick: bool, tell: Tell) ->
     clean = [[_found(lookers()[0], film[i]) for i in _LOOKED_AT] for film in shown]
     done = 0
 
-    def work(transform: Transform) -> _Made:
+    def work(transform: Transform) -> Made:
         nonlocal done
-        made = _one(transform, shown, clean, lookers())
+        made = one(transform, shown, clean, lookers())
         done += 1
         tell(done, len(todo))
         return made
@@ -119,9 +121,10 @@ def films(media: Path) -> list[list[Rgb]]:
     return found
 
 
-def _one(
+def one(
     transform: Transform, shown: Films, clean: list[list[bool]], lookers: tuple[Looker, Looker]
-) -> _Made:
+) -> Made:
+    """Alter, look and guard. ``clean``: what is found of each film unaltered."""
     setup = Setup(bundle=str(safelight.stand_in_folder("face")), test_bundle=True)
     looker, default = lookers
     total = sum(sum(row) for row in clean)
@@ -161,7 +164,7 @@ def _one(
         false_covers=false_covers,
         benign_pictures=benign,
     )
-    return _Made(row, tuple(cells), tuple(by_film))
+    return Made(row, tuple(cells), tuple(by_film))
 
 
 def _guarded(
@@ -193,7 +196,7 @@ def _found(looker: Looker, rgb: Rgb) -> bool:
 
 
 def _summary(
-    made: Sequence[_Made], cells: Sequence[Cell], clean: int, pictures: int
+    made: Sequence[Made], cells: Sequence[Cell], clean: int, pictures: int
 ) -> tuple[Figure, ...]:
     n = len(cells)
     dead = sum(cell.recall == 0 for cell in cells)
