@@ -16,6 +16,10 @@ from pydantic import BaseModel
 from safelight.audit.outcome import Outcome
 from safelight.cli.doctor import Findings
 from safelight.cli.event_line import EventLine
+from safelight.evaluation.evaluation import Evaluation
+from safelight.evaluation.manifest import Corpus
+from safelight.evaluation.pack import Pack
+from safelight.evaluation.sealing import SealedResult
 from safelight.host_command import HostCommand
 from safelight.policies.policy_file import PolicyFile
 from safelight.report import Report
@@ -23,11 +27,15 @@ from safelight.report import Report
 SPEC: Final = Path(__file__).resolve().parent.parent / "spec"
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "audit.schema.json": Outcome,
+    "corpus.schema.json": Corpus,
     "command.schema.json": HostCommand,
     "doctor.schema.json": Findings,
+    "evaluation.schema.json": Evaluation,
+    "evidence.schema.json": Pack,
     "event.schema.json": EventLine,
     "policy.schema.json": PolicyFile,
     "report.schema.json": Report,
+    "sealed-result.schema.json": SealedResult,
 }
 
 

@@ -136,7 +136,7 @@ def clustered(
     if n == 0:
         return unmeasured(id_, what, note or f"no {n_of}", unit=unit)
     if found is None and clusters < statistics.MIN_CLUSTERS:
-        note = f"{note} {clusters} clusters: too few for an interval.".strip()
+        note = f"{note} {clusters} cluster{'s' * (clusters != 1)}: too few for an interval.".strip()
     method = f"bootstrap over {clusters} clusters"
     return _with(
         id_,

@@ -178,7 +178,8 @@ def _counted(sink: CountingSink, spans: tuple[Span, ...], report: safelight.Repo
     steps = [max(MIN_STEP_S, b[0] - a[0]) for a, b in itertools.pairwise(left)]
     steps.append(sorted(steps)[len(steps) // 2] if steps else 0.0)
     inside = [released for at_s, released in left if within(at_s, spans)]
-    first = spans[0].from_s if spans else None
+    # A film's first picture need not be at 0: before it nothing can be covered.
+    first = max(spans[0].from_s, left[0][0]) if spans and left else None
     return Guarded(
         pictures=len(left),
         released=sum(released for _, released in left),

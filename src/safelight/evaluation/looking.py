@@ -39,11 +39,7 @@ def look(item: Item, folder: Path, setup: Setup, looker: Looking) -> tuple[Sampl
     """
     spans = item.spans()
     found: list[Sample] = []
-    next_s = float("-inf")
-    for at_s, picture in items.pictures(item, folder):
-        if at_s < next_s - 1e-6:
-            continue
-        next_s = at_s + setup.sample_every_s
+    for at_s, picture in items.sampled(item, folder, setup.sample_every_s):
         said = looker.look(picture, ages=True)
         faces = None
         if said.faces is not None:

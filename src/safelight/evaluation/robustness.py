@@ -50,7 +50,9 @@ Films = Sequence[Sequence[Rgb]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class Made:
+    """One transform: its row, its cells, and what was found of each film."""
+
     row: RobustnessRow
     cells: tuple[Cell, ...]
     found_by_film: tuple[int, ...]
@@ -78,9 +80,9 @@ def measure(media: Path, command: str, *, jobs: int, quick: bool, tell: Tell) ->
     clean = [[_found(lookers()[0], film[i]) for i in _LOOKED_AT] for film in shown]
     done = 0
 
-    def work(transform: Transform) -> _Made:
+    def work(transform: Transform) -> Made:
         nonlocal done
-        made = _one(transform, shown, clean, lookers())
+        made = one(transform, shown, clean, lookers())
         done += 1
         tell(done, len(todo))
         return made
@@ -119,9 +121,10 @@ def films(media: Path) -> list[list[Rgb]]:
     return found
 
 
-def _one(
+def one(
     transform: Transform, shown: Films, clean: list[list[bool]], lookers: tuple[Looker, Looker]
-) -> _Made:
+) -> Made:
+    """Alter, look and guard. ``clean``: what is found of each film unaltered."""
     setup = Setup(bundle=str(safelight.stand_in_folder("face")), test_bundle=True)
     looker, default = lookers
     total = sum(sum(row) for row in clean)
@@ -161,7 +164,7 @@ def _one(
         false_covers=false_covers,
         benign_pictures=benign,
     )
-    return _Made(row, tuple(cells), tuple(by_film))
+    return Made(row, tuple(cells), tuple(by_film))
 
 
 def _guarded(
@@ -193,10 +196,9 @@ def _found(looker: Looker, rgb: Rgb) -> bool:
 
 
 def _summary(
-    made: Sequence[_Made], cells: Sequence[Cell], clean: int, pictures: int
+    made: Sequence[Made], cells: Sequence[Cell], clean: int, pictures: int
 ) -> tuple[Figure, ...]:
     n = len(cells)
-    worst = min(cells, key=lambda cell: (cell.recall, cell.transform, cell.severity))
     dead = sum(cell.recall == 0 for cell in cells)
     benign = sum(one.row.benign_pictures for one in made)
     guarded = sum(one.row.guarded_pictures for one in made)
@@ -216,11 +218,11 @@ def _summary(
         ),
         figures.plain(
             "recall_worst",
-            f"worst recall relative to clean: {worst.transform}, severity {worst.severity}",
-            worst.recall,
+            "worst recall relative to clean, of one transform at one severity",
+            min(cell.recall for cell in cells),
             clean,
             "pictures",
-            note=f"Of {n} cells {dead} are 0.",
+            note=f"It is 0 in {dead} of {n} such cells.",
         ),
         figures.plain(
             "robustness_leaks",
