@@ -26,14 +26,16 @@ def memory_bytes(pid: int) -> int:
 
 
 def _share(pid: int) -> int:
+    folder = _PROC / str(pid)
     try:
-        for line in (_PROC / str(pid) / "smaps_rollup").read_text("ascii").splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        lines = (folder / "smaps_rollup").read_text("ascii").splitlines()
     except OSError:
-        pass
+        lines = []
+    for line in lines:
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
     try:
-        resident, shared = (_PROC / str(pid) / "statm").read_text("ascii").split()[1:3]
+        resident, shared = (folder / "statm").read_text("ascii").split()[1:3]
     except (OSError, ValueError):
         return 0
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
