@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,7 +27,7 @@ from safelight.types import Picture
 LOOP: Final = 60
 # After its publisher has left, a listener is given this long to let go of what it holds.
 _TAIL_S: Final = 1.5
-_MEMORY_EVERY_S: Final = 0.2
+_MEMORY_EVERY_S: Final = 0.5
 
 Kind = Literal[
     "decode", "encode", "plain", "guard", "every", "sampled", "leaks", "memory", "rtmp", "idle"
@@ -77,12 +77,14 @@ class _Peak(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.bytes = 0
+        self.cpu_s = 0.0  # what looking costs, which is nobody's
         self._enough = threading.Event()
 
     def run(self) -> None:
         """Look now and then, until ``stop``."""
         while not self._enough.wait(_MEMORY_EVERY_S):
             self.bytes = max(self.bytes, memory_bytes(os.getpid()))
+            self.cpu_s = time.thread_time()
 
     def stop(self) -> int:
         """Return the most that was seen."""
@@ -100,7 +102,8 @@ def measure(job: Job) -> Measured:
     peak = _Peak()
     peak.start()
     measured = _alone(job) if job.kind in _ALONE else _guarded(job)
-    return Measured(**{**asdict(measured), "memory_bytes": peak.stop()})
+    most = peak.stop()
+    return replace(measured, memory_bytes=most, cpu_s=max(0.0, measured.cpu_s - peak.cpu_s))
 
 
 _ALONE: Final = ("decode", "encode", "plain", "every", "sampled")
