@@ -46,7 +46,9 @@ def bench(  # noqa: PLR0917  (a command's options)
         typer.Option(metavar="FILE", help="Draw the ratios here (needs safelight[evaluation])."),
     ] = None,
 ) -> int:
-    """Measure what guarding costs on this machine, beside the ways it is done today.
+    """Measure what guarding costs on this machine.
+
+    Beside it: the ways it is done today.
 
     Films run on one core, every way in turn: decoding and encoding alone, this guard, and an
     image classifier on every frame and on one in 30. Live runs are 720p at 30 pictures a
