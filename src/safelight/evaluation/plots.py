@@ -85,7 +85,7 @@ def reliability(curves: Sequence[tuple[str, Curve | None]]) -> str:
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
     axes.set_aspect("equal")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="lower right")
     return _svg(canvas, "Reliability: what was said against what was seen")
 
 
