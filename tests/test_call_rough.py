@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from tests.source import ROOT
 
-SECONDS = float(os.environ.get("SECONDS_OF_CALL", "60"))
+SECONDS = float(os.environ.get("SECONDS_OF_CALL", "45"))
 CALL = "tests.media.rough_call"
 ROUGH = ("loss", "3%", "delay", "40ms", "15ms")
 
@@ -49,7 +49,7 @@ def test_loss_and_delay_by_netem_leak_nothing_and_stop_nothing(namespace: str) -
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_loss_and_delay_where_packets_are_sent_leak_nothing_and_stop_nothing() -> None:
-    """SECONDS_OF_CALL=600 for the ten minutes that docs/webrtc.md tells of."""
+    """SECONDS_OF_CALL=600 for a call of ten minutes."""
     check([sys.executable, "-m", CALL, str(SECONDS), "injected"])
 
 
