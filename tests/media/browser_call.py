@@ -205,8 +205,8 @@ async def one_run(
 async def publish(page: Page, codec: str) -> None:
     """Press the button; the browser offers this codec first, and begins with bits enough.
 
-    A starved encoder's first frame after a cut no longer has the small change that makes a
-    drawing a canary: it is judged clear, rightly, and would look like a leak.
+    A starved encoder's first frame after a cut has less of the small change that makes a
+    drawing a canary: judged clear it would be a miss, and would look like a leak here.
     """
     await page.run(
         """
