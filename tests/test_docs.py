@@ -147,12 +147,12 @@ def test_flags_that_documents_name_exist() -> None:
     command = Path(sys.executable).parent / "safelight"
     plain = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
     told = ""
-    for name in ("guard", "demo", "testcard", "doctor"):
+    for name in ("guard", "call", "demo", "testcard", "doctor"):
         told += subprocess.run(
             [command, name, "--help"], capture_output=True, text=True, env=plain, check=True
         ).stdout
     offered = set(re.findall(r"--[a-z][a-z-]+", told))
-    for path in (README, DOCS / "embed.md", DOCS / "policies.md", DOCS / "media.md"):
+    for path in (README, *(DOCS / f"{n}.md" for n in ("embed", "policies", "media", "webrtc"))):
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text(path)))
         assert named - offered == set(), path
 
@@ -170,7 +170,7 @@ def test_limits_that_documents_state_are_those_of_the_code() -> None:
     assert (limits.open_frames, limits.open_span_ns, limits.lift_span_ns) == (3, 10**8, 10**9)
     assert (limits.audit_one_in, limits.changes_per_s) == (16, 3)
     assert [wait // 10**9 for wait in limits.cool_down_ns] == [10, 60, 300, 900]
-    assert gate.STILL_HALVES == 1
+    assert (gate.STILL_HALVES, gate.STIRRED_HALVES, gate.STIRRED_PERMILLE) == (4, 1, 50)
     assert (gate.FAINT_HALVES, gate.CHANGED_HALVES, gate.STRONG_HALVES) == (3, 8, 64)
     shares = (gate.FAINT_PERMILLE, gate.CHANGED_PERMILLE, gate.STRONG_PERMILLE)
     assert shares == (500, 300, 150)

@@ -322,9 +322,10 @@ def serve_call(
         port: which port; any that is free when 0.
 
     Raises:
-        UsageError: it cannot listen there, or ``to`` is nothing to publish at.
+        UsageError: no such direction, it cannot listen there, or ``to`` is nothing to publish at.
         SafelightError: the guard or the service broke.
     """
+    _direction(direction)
     # Loaded here: it needs libraries that not everybody has.
     from safelight.call_server import CallServer  # noqa: PLC0415
 

@@ -137,12 +137,20 @@ def test_the_unit_names_the_command_and_is_removed() -> None:
         "--policy", 'odd "name" 100% $x', "device:/dev/video0",
     ]  # fmt: skip
     text = place.read_text()
+    assert "100%% $$x" in text, "systemd would expand it"
     for hardened in ("NoNewPrivileges=yes", "LimitCORE=0", "AF_UNIX AF_NETLINK\n", "UMask=0077"):
         assert hardened in text
     assert "AF_INET" in camera_unit.text("rtsp://camera.example.org/1", [])
     assert camera_unit.remove()
     assert not place.exists()
     assert not camera_unit.remove()
+
+
+@pytest.mark.parametrize("word", ["a\nExecStartPre=/bin/true", "a\x1b"])
+def test_a_word_cannot_add_a_line_to_the_unit(word: str) -> None:
+    with pytest.raises(UsageError):
+        camera_unit.write("device:/dev/video0", ["--policy", word])
+    assert not camera_unit.path().exists()
 
 
 def test_no_unit_is_left_where_systemd_refuses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,12 +155,37 @@ def test_doctor_is_status_3_where_no_judge_can_be_isolated(
 @pytest.mark.slow
 @pytest.mark.e2e
 def test_bench_prints_figures_and_no_leaks(tmp_path: Path) -> None:
-    film(tmp_path / "clip.mp4", size=(640, 480), pictures=45)
-    done = run("bench", "clip.mp4", "--seconds", "2", "--json", "out.json", cwd=tmp_path)
+    film(tmp_path / "clip.mp4", size=(640, 480), pictures=30)
+    options = ("--seconds", "2", "--size", "320x240", "--json", "out.json")
+    done = run("bench", "clip.mp4", *options, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     figures = json.loads((tmp_path / "out.json").read_text())
-    runs = [*figures["file"], *figures["live"]]
-    assert [run["unjudged_released"] for run in runs] == [0, 0, 0]
-    assert all(run["frames"]["in"] > 0 for run in runs)
+    assert [one["film"] for one in figures["films"]] == [
+        "clip.mp4",
+        "a still scene",
+        "constant motion",
+    ]
+    for one in figures["films"]:
+        for way in ("livestream", "call"):
+            assert one["ways"][way]["unjudged_released"] == 0
+            assert one["ways"][way]["frames"]["in"] == one["pictures"] == 60
+            # Its own process looks at pictures: what that costs must be counted too.
+            assert one["ways"][way]["cpu_s"] > one["ways"]["plain"]["cpu_s"]
+    assert all(one["unjudged_released"] == 0 and one["frames"]["in"] for one in figures["live"])
+    leaks = figures["leaks"]
+    assert leaks["guard"]["max"] == 0
+    assert leaks["every frame"]["max"] == 1
+    assert 1 <= leaks["every 30th"]["max"] <= 30
+    assert leaks["every 30th"]["mean"] > 1
     assert "unjudged_released" in done.stdout
     assert figures["machine"]["cores"] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_bench_guards_streams_side_by_side(tmp_path: Path) -> None:
+    done = run("bench", "--seconds", "2", "--streams", "2", "--json", "out.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    streams = json.loads((tmp_path / "out.json").read_text())["streams"]
+    assert [one["unjudged_released"] for one in streams] == [0, 0]
+    assert all(one["cpu_s"] > 0 for one in streams)

@@ -213,12 +213,7 @@ def test_swapped_expectations_fail_the_self_test(
 def test_self_tests_of_one_kind_only_are_refused(
     made: Detectors, face_bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
-    class Lame:
-        id = "lame"
-        self_tests = face_bundle.self_tests[1:]
-
-    monkeypatch.setattr(made, "_bundle", Lame())
+    monkeypatch.setattr(made, "_self_tests", face_bundle.self_tests[1:])
     with pytest.raises(JudgeError, match="both kinds"):
         made.self_test()
 

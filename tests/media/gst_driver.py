@@ -24,6 +24,7 @@ Gst.init(None)
 LIMIT_S: Final = 60.0
 SIZE: Final = (320, 180)
 RATE: Final = 25
+COVERS_FROM: Final = 600  # the first picture of the scenario "covers"
 # What the judge of these tests takes for what must not leave: a bright picture.
 CLEAR, SENSITIVE = 60, 230
 

@@ -16,6 +16,7 @@ from typing import Any
 import gi
 from tests.media.gst_driver import (
     CLEAR,
+    COVERS_FROM,
     RATE,
     SENSITIVE,
     SIZE,
@@ -39,7 +40,8 @@ def covers() -> dict[str, Any]:
     appsrc.set_property("caps", caps())
     run.play()
     levels = [CLEAR] * 40 + [SENSITIVE] * 10 + [CLEAR] * 60
-    marks = feed(appsrc, levels)
+    # Late in a stream: nanoseconds are large numbers.
+    marks = feed(appsrc, levels, first=COVERS_FROM)
     appsrc.emit("end-of-stream")
     run.until(lambda: False)
     return {**run.stop(), "marks": marks}

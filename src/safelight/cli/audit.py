@@ -30,7 +30,7 @@ def audit(
         bool, typer.Option("--no-strace", help="Do not trace system calls, even where it works.")
     ] = False,
 ) -> int:
-    """See from outside whether a guard keeps nothing and tells nobody.
+    """See from outside whether a guard keeps or tells anything.
 
     Guards a stream of its own with marked pictures in it, and looks for them, for sockets,
     files, shared memory and dumps. Status 3 if anything is found. What could not be looked at

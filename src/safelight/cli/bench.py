@@ -3,216 +3,214 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
+import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import numpy as np
 import typer
 
 import safelight
-from safelight.cli import machine
-from safelight.cli.bench_job import LOOP, Job
+from safelight.cli import bench_films, bench_runs, machine
+from safelight.cli.bench_job import Job
 from safelight.errors import LostError, SourceError, UsageError
-from safelight.testing import canary, scenes
-from safelight.testing.drawings import Rgb
-from safelight.testing.film import Film, read_back
 
-SCHEMA: Final = "safelight.bench/1"
-RATE: Final = 30
-_FILE_SIZE: Final = (640, 480)
+SCHEMA: Final = "safelight.bench/2"
 _LIVE_SIZE: Final = (1280, 720)
-_JOB_LIMIT_S: Final = 300.0
 
 
-def bench(
+def bench(  # noqa: PLR0917  (a command's options)
     clips: Annotated[
         list[str] | None,
         typer.Argument(metavar="[CLIP…]", help="Films to measure with. [a drawn scene]"),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(metavar="N", help="How long each live run lasts.")
+        float, typer.Option(metavar="N", help="How long each film and each live run lasts.")
     ] = 10.0,
+    size: Annotated[
+        str, typer.Option(metavar="WxH", help="The size that films are brought to.")
+    ] = "1280x720",
+    turns: Annotated[
+        int, typer.Option(metavar="N", help="How often each pair runs; the least CPU counts.")
+    ] = 1,
+    streams: Annotated[
+        int, typer.Option(metavar="N", help="Guard so many live streams side by side, only that.")
+    ] = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here too.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the ratios here (needs safelight[evaluation])."),
     ] = None,
 ) -> int:
     """Measure what guarding costs on this machine.
 
-    Films run on one core, each beside decoding and encoding alone; live runs are 720p at 30
-    pictures a second with a hold of 250 ms. Compare ratios within one run, not milliseconds
-    between runs.
+    Beside it: the ways it is done today.
+
+    Films run on one core, every way in turn: decoding and encoding alone, this guard, and an
+    image classifier on every frame and on one in 30. Live runs are 720p at 30 pictures a
+    second. Compare ratios within one run, not seconds between runs.
     """
-    if not 2.0 <= seconds <= 600.0:
-        raise UsageError(f"--seconds {seconds:g} is out of range", "use 2 to 600")
+    _check(seconds, turns, streams)
+    width, height = _size(size)
+    films = [Path(clip) for clip in clips or ()]
+    for film in films:
+        if not film.is_file():
+            raise SourceError(f"{film} is not there", "name a film")
     figures: dict[str, Any] = {
         "schema": SCHEMA,
         "machine": {"cpu": machine.cpu_name(), "cores": machine.cores()},
         "versions": {"safelight": safelight.__version__, "python": sys.version.split()[0]},
-        "file": [],
+        "size": [width, height],
+        "films": [],
+        "leaks": {},
         "live": [],
+        "idle_cores": None,
+        "streams": [],
     }
     typer.echo(f"{machine.cpu_name()}, {machine.cores()} cores; safelight {safelight.__version__}")
     with tempfile.TemporaryDirectory(prefix="safelight-bench-") as folder:
         scratch = Path(folder)
-        films = [Path(clip) for clip in clips or ()]
-        for film in films:
-            if not film.is_file():
-                raise SourceError(f"{film} is not there", "name a film")
-        if not films:
-            films = [_drawn_film(scratch / "drawn scene.mp4", _FILE_SIZE, round(seconds * RATE))]
-        typer.echo("\nFile to file, on one core")
-        for film in films:
-            figures["file"].append(_file(film, scratch))
-        typer.echo("\nLive, 1280x720 at 30 a second, hold 250 ms, into null:")
-        live = scratch / "live.mp4"
-        _live_film(live, films[0] if clips else None, round(seconds * RATE))
-        for kind, name in (("memory", "from memory"), ("rtmp", "over RTMP")):
-            figures["live"].append(_live(kind, name, live, scratch, seconds))
-    leaks = sum(run["unjudged_released"] for run in (*figures["file"], *figures["live"]))
-    typer.echo(f"\nsystem leaks (unjudged_released), all runs: {leaks} · misses: not measured")
+        if streams:
+            _streams(figures, films, scratch, seconds, streams)
+        else:
+            _films(figures, films, scratch, seconds, size=(width, height), turns=turns)
+            _leaks(figures, scratch)
+            _live(figures, films, scratch, seconds)
+    found = _system_leaks(figures)
+    typer.echo(f"\nsystem leaks (unjudged_released), all runs: {found} · misses: not measured")
     if json_file is not None:
         _write(json_file, json.dumps(figures, indent=2) + "\n")
-    return 0 if leaks == 0 else LostError.exit_status
+    if plot is not None:
+        from safelight.cli.bench_plot import draw  # noqa: PLC0415  (an extra)
+
+        draw(figures, plot)
+    return 0 if found == 0 else LostError.exit_status
 
 
-def _file(film: Path, scratch: Path) -> dict[str, Any]:
-    guarded = _run(Job("file", str(film), str(scratch)), one_core=True)
-    plain = _run(Job("plain", str(film), str(scratch)), one_core=True)
-    report = guarded["report"]
-    frames = report["frames"]
-    length = _length(film)
-    figures = {
-        "film": film.name,
-        "seconds": round(length, 2),
-        "start_s": round(guarded["start_s"], 2),
-        "wall_s": round(guarded["wall_s"], 2),
-        "cpu_s": round(guarded["cpu_s"], 2),
-        "plain_cpu_s": round(plain["cpu_s"], 2),
-        "times_real_time": round(length / max(guarded["cpu_s"], 1e-3), 2),
-        "ratio_to_plain": round(guarded["cpu_s"] / max(plain["cpu_s"], 1e-3), 2),
-        "judged_share": round(frames["judged"] / max(1, frames["in"]), 3),
-        "unjudged_released": frames["unjudged_released"],
-        "frames": frames,
-    }
+def _check(seconds: float, turns: int, streams: int) -> None:
+    if not 2.0 <= seconds <= 600.0:
+        raise UsageError(f"--seconds {seconds:g} is out of range", "use 2 to 600")
+    if not 1 <= turns <= 20:
+        raise UsageError(f"--turns {turns} is out of range", "use 1 to 20")
+    if not 0 <= streams <= 64:
+        raise UsageError(f"--streams {streams} is out of range", "use 1 to 64")
+
+
+def _size(text: str) -> tuple[int, int]:
+    given = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
+    sides = (int(given[1]), int(given[2])) if given else (0, 0)
+    if min(sides) < 64 or any(side % 2 for side in sides):
+        raise UsageError(f"--size {text} is no size", "use even sides from 64, as in 1280x720")
+    return sides
+
+
+def _films(
+    figures: dict[str, Any],
+    clips: list[Path],
+    scratch: Path,
+    seconds: float,
+    *,
+    size: tuple[int, int],
+    turns: int,
+) -> None:
+    count = round(seconds * bench_films.RATE)
+    first = clips[0] if clips else None
+    typer.echo(f"\nFilms of {seconds:g} s at {size[0]}x{size[1]}, on one core")
     typer.echo(
-        f"  {film.name}: {length:.1f} s of film in {figures['cpu_s']:.1f} s CPU,"
-        f" {figures['wall_s']:.1f} s wall: {figures['times_real_time']:.1f} × real time by CPU\n"
-        f"    {figures['ratio_to_plain']:.1f} × decoding and encoding alone"
-        f" ({figures['plain_cpu_s']:.1f} s CPU); {figures['judged_share']:.0%} judged;"
-        f" {frames['released']} of {frames['in']} released; start-up {figures['start_s']:.1f} s"
+        f"  {'':14} {'CPU s':>7} {'÷ encode':>9} {'judged':>7} {'leaks':>6} {'MB':>5} {'copies':>7}"
     )
-    return figures
+    made: list[tuple[str, Callable[[Path], Path]]] = [
+        (clip.name, lambda path, clip=clip: bench_films.moving(path, clip, size, count))  # type: ignore[misc]
+        for clip in clips
+    ] or [("a drawn scene", lambda path: bench_films.moving(path, None, size, count))]
+    made += [
+        ("a still scene", lambda path: bench_films.still(path, first, size, count)),
+        ("constant motion", lambda path: bench_films.panning(path, size, count)),
+    ]
+    for name, make in made:
+        film = make(scratch / "film.mp4")
+        found = bench_runs.compare(name, film, scratch, turns)
+        figures["films"].append(found)
+        _print_film(found)
 
 
-def _live(kind: Any, name: str, film: Path, scratch: Path, seconds: float) -> dict[str, Any]:
-    job = Job(kind, str(film), str(scratch), seconds, _free_port() if kind == "rtmp" else 0)
-    measured = _run(job, one_core=False)
-    report = measured["report"]
-    frames, latency = report["frames"], report["added_latency_ms"]
-    figures = {
-        "kind": name,
-        "seconds": seconds,
-        "cpu_s": round(measured["cpu_s"], 2),
-        "cores": round(measured["cpu_s"] / seconds, 2),
-        "judge_cores": round(report["cpu_s"]["judge"] / seconds, 2),
-        "added_latency_ms": latency,
-        "judged_share": round(frames["judged"] / max(1, frames["in"]), 3),
-        "unjudged_released": frames["unjudged_released"],
-        "frames": frames,
-    }
-    typer.echo(
-        f"  {name}: {frames['in']} in, {frames['released']} released, {frames['covered']} covered,"
-        f" {frames['dropped']} dropped\n"
-        f"    added latency p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, max"
-        f" {latency['max']:.0f} ms, the hold included; {figures['cores']:.2f} cores;"
-        f" {figures['judged_share']:.0%} judged"
-    )
-    return figures
-
-
-def _run(job: Job, *, one_core: bool) -> dict[str, Any]:
-    """Carry out a job in a process of its own and return what it measured.
-
-    Raises:
-        LostError: it failed or took far too long.
-    """
-    command = [sys.executable, "-m", "safelight.cli.bench_job", job.as_text()]
-    try:
-        done = subprocess.run(
-            command,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=_JOB_LIMIT_S,
-            preexec_fn=_pin if one_core else None,
+def _print_film(found: dict[str, Any]) -> None:
+    typer.echo(f"  {found['film']} (encoding alone: {found['encode_cpu_s']:.2f} s CPU)")
+    for label, way in found["ways"].items():
+        judged = f"{way['judged_share']:.2f}" if "judged_share" in way else ""
+        leaked = str(way.get("unjudged_released", ""))
+        copies = str(way.get("plane_copies_per_frame", ""))
+        ratio = "" if label in {"decode", "encode", "plain"} else f"{way['ratio_to_encode']:.2f}"
+        typer.echo(
+            f"    {label:12} {way['cpu_s']:7.2f} {ratio:>9} {judged:>7} {leaked:>6}"
+            f" {way['memory_mb']:5} {copies:>7}"
         )
-        measured: dict[str, Any] = json.loads(done.stdout)
-    except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip() or "it says nothing").splitlines()[-1]
-        raise LostError(f"a run failed ({last})", "see `safelight doctor`") from None
-    except subprocess.TimeoutExpired:
-        raise LostError("a run took too long", "use fewer --seconds, or a shorter clip") from None
-    return measured
 
 
-def _pin() -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+def _leaks(figures: dict[str, Any], scratch: Path) -> None:
+    found = figures["leaks"] = bench_runs.leaks(scratch)
+    typer.echo(f"\nFrames of a canary that left before anything was done, {found['times_shown']} ×")
+    for label in ("guard", "every frame", "every 30th"):
+        way = found[label]
+        typer.echo(f"    {label:12} mean {way['mean']:.1f}, most {way['max']}")
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def _live(figures: dict[str, Any], clips: list[Path], scratch: Path, seconds: float) -> None:
+    typer.echo("\nLive, 1280x720 at 30 a second, into null:")
+    count = round(seconds * bench_films.RATE)
+    film = bench_films.moving(scratch / "live.mp4", clips[0] if clips else None, _LIVE_SIZE, count)
+    for kind, name, hold_ms in (
+        ("memory", "livestream, from memory", 250),
+        ("memory", "call, from memory", 0),
+        ("rtmp", "livestream, over RTMP", 250),
+    ):
+        found = bench_runs.live(kind, name, film, scratch, seconds=seconds, hold_ms=hold_ms)  # type: ignore[arg-type]
+        figures["live"].append(found)
+        _print_live(found)
+    idle = bench_runs.run(Job("idle", "", str(scratch), seconds), one_core=False)
+    figures["idle_cores"] = round(idle["cpu_s"] / seconds, 4)
+    typer.echo(f"  open, no frames: {figures['idle_cores']:.4f} cores")
 
 
-def _length(film: Path) -> float:
-    last = 0.0
-    for shown in read_back(film):
-        last = shown.at_s
-    return last + 1 / RATE
+def _streams(
+    figures: dict[str, Any], clips: list[Path], scratch: Path, seconds: float, most: int
+) -> None:
+    count = round(seconds * bench_films.RATE)
+    film = bench_films.moving(scratch / "live.mp4", clips[0] if clips else None, _LIVE_SIZE, count)
+    typer.echo(f"\n{most} live streams side by side, 1280x720 at 30 a second, into null:")
+    figures["streams"] = bench_runs.streams(most, film, scratch, seconds)
+    for found in figures["streams"]:
+        _print_live(found)
+    cores = sum(found["cores"] for found in figures["streams"])
+    dropped = sum(found["frames"]["dropped"] for found in figures["streams"])
+    typer.echo(f"  together {cores:.2f} cores, {cores / most:.2f} a stream; {dropped} dropped")
 
 
-def _drawn_film(path: Path, size: tuple[int, int], count: int) -> Path:
-    with Film(path, size, rate=RATE) as film:
-        for index in range(count):
-            film.add(scenes.scene(index / RATE, size))
-    return path
+def _print_live(found: dict[str, Any]) -> None:
+    frames, latency = found["frames"], found["added_latency_ms"]
+    typer.echo(
+        f"  {found['kind']}: {frames['in']} in, {frames['released']} released,"
+        f" {frames['covered']} covered, {frames['dropped']} dropped\n"
+        f"    added latency p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, max"
+        f" {latency['max']:.0f} ms, a hold of {found['hold_ms']} included;"
+        f" {found['cores']:.2f} cores; {found['judged_share']:.0%} judged;"
+        f" {found['memory_mb']} MB"
+    )
 
 
-def _live_film(path: Path, clip: Path | None, count: int) -> None:
-    """Write what the live runs show: pictures played to and fro, at the live runs' size."""
-    pictures: list[Rgb] = []
-    for rgb in _from(clip):
-        pictures.append(canary.at_size(rgb, _LIVE_SIZE))
-        if len(pictures) == LOOP:
-            break
-    turn = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
-    with Film(path, _LIVE_SIZE, rate=RATE) as film:
-        for index in range(count):
-            film.add(np.ascontiguousarray(pictures[turn[index % len(turn)]]))
-
-
-def _from(clip: Path | None) -> Iterator[Rgb]:
-    if clip is not None:
-        for shown in read_back(clip):
-            yield shown.rgb
-    else:
-        for index in range(LOOP):
-            yield scenes.scene(index / RATE)
+def _system_leaks(figures: dict[str, Any]) -> int:
+    ways = [way for film in figures["films"] for way in film["ways"].values()]
+    runs = [*ways, *figures["live"], *figures["streams"], *figures["leaks"].values()]
+    return sum(run.get("unjudged_released", 0) for run in runs if isinstance(run, dict))
 
 
 def _write(path: Path, text: str) -> None:
-    write: Callable[[str], int] = path.write_text
     try:
-        write(text)
+        path.write_text(text, "utf-8")
     except OSError as error:
         raise UsageError(
             f"--json {path} cannot be written ({error.strerror})", "name another"

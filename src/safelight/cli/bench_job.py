@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import safelight
+from safelight.cli.processes import cpu_seconds, memory_bytes
 from safelight.testing import scenes
 from safelight.testing.drawn_source import DrawnSource
 from safelight.testing.film import read_back
-from safelight.testing.passthrough import passthrough
+from safelight.testing.idle_source import IdleSource
+from safelight.testing.passthrough import decode, passthrough, sample
+from safelight.testing.sinks import CountingSink
 from safelight.types import Picture
 
 # Pictures of a live run, played to and fro: nothing jumps, and little memory is needed.
-LOOP = 60
+LOOP: Final = 60
 # After its publisher has left, a listener is given this long to let go of what it holds.
-_TAIL_S = 1.5
+_TAIL_S: Final = 1.5
+_MEMORY_EVERY_S: Final = 0.5
+
+Kind = Literal[
+    "decode", "encode", "plain", "guard", "every", "sampled", "leaks", "memory", "rtmp", "idle"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to measure. ``folder`` is a scratch folder; ``seconds`` the length of a live run."""
 
-    kind: Literal["file", "plain", "memory", "rtmp"]
+    kind: Kind
     film: str
     folder: str
     seconds: float = 0.0
     port: int = 0
+    hold_ms: int = 250
 
     def as_text(self) -> str:
         """Return it as JSON."""
@@ -41,17 +52,45 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came out. Times in seconds; start-up is kept apart from the run."""
+    """What came out. Times in seconds; start-up is kept apart from the run.
+
+    ``cpu_s``: of this process and of every other that it started, the judge's among them.
+    ``left``: numbers of the frames that left as they were, where they were asked for.
+    """
 
     start_s: float
     wall_s: float
     cpu_s: float
     pictures: int
-    report: dict[str, Any] | None
+    report: dict[str, Any] | None = None
+    memory_bytes: int = 0
+    left: list[int] | None = None
 
     def as_text(self) -> str:
         """Return it as JSON."""
         return json.dumps(asdict(self))
+
+
+class _Peak(threading.Thread):
+    """Watches how much memory this process and those it started have together."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.bytes = 0
+        self.cpu_s = 0.0  # what looking costs, which is nobody's
+        self._enough = threading.Event()
+
+    def run(self) -> None:
+        """Look now and then, until ``stop``."""
+        while not self._enough.wait(_MEMORY_EVERY_S):
+            self.bytes = max(self.bytes, memory_bytes(os.getpid()))
+            self.cpu_s = time.thread_time()
+
+    def stop(self) -> int:
+        """Return the most that was seen."""
+        self._enough.set()
+        self.join()
+        return self.bytes
 
 
 def measure(job: Job) -> Measured:
@@ -60,39 +99,81 @@ def measure(job: Job) -> Measured:
     Raises:
         SafelightError: it could not be run.
     """
-    folder = Path(job.folder)
-    if job.kind == "plain":
-        began, cpu = time.monotonic(), time.process_time()
-        count = passthrough(Path(job.film), folder / "plain.mp4")
-        return Measured(0.0, time.monotonic() - began, time.process_time() - cpu, count, None)
-    address = f"rtmp://127.0.0.1:{job.port}/live/bench"
-    source: str | DrawnSource
+    peak = _Peak()
+    peak.start()
+    measured = _alone(job) if job.kind in _ALONE else _guarded(job)
+    most = peak.stop()
+    return replace(measured, memory_bytes=most, cpu_s=max(0.0, measured.cpu_s - peak.cpu_s))
+
+
+_ALONE: Final = ("decode", "encode", "plain", "every", "sampled")
+
+
+def _alone(job: Job) -> Measured:
+    film, out = Path(job.film), Path(job.folder) / f"{job.kind}.mp4"
+    classify = None
+    if job.kind in {"every", "sampled"}:
+        from safelight.testing.peer import opennsfw  # noqa: PLC0415  (loads a network)
+
+        classify = opennsfw()
+    left: list[int] = []
+    began, cpu = time.monotonic(), time.process_time()
     match job.kind:
-        case "file":
-            source = job.film
+        case "decode":
+            count = decode(film)
+        case "encode":
+            # The yardstick: constant quality 23, one thread.
+            count = passthrough(film, out, crf=23, threads=1)
+        case "plain":
+            count = passthrough(film, out)
+        case _:
+            count, left = sample(film, out, classify, every=1 if job.kind == "every" else 30)
+    return Measured(
+        0.0, time.monotonic() - began, time.process_time() - cpu, count, left=left or None
+    )
+
+
+def _guarded(job: Job) -> Measured:
+    folder = Path(job.folder)
+    address = f"rtmp://127.0.0.1:{job.port}/live/bench"
+    source: str | DrawnSource | IdleSource
+    match job.kind:
         case "memory":
             source = DrawnSource(_to_and_fro(Path(job.film), job.seconds), live=True)
         case "rtmp":
             source = f"{address}?listen=1"
-    sink = str(folder / "guarded.mp4") if job.kind == "file" else "null:"
+        case "idle":
+            source = IdleSource()
+        case _:
+            source = job.film
+    counting = CountingSink() if job.kind == "leaks" else None
+    sink = counting or (str(folder / "guarded.mp4") if job.kind == "guard" else "null:")
     before = time.monotonic()
-    with safelight.open(source, sink, state=folder) as session:
+    with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms) as session:
+        others = cpu_seconds(os.getpid())  # of the judge: what starting it took
         began, cpu = time.monotonic(), time.process_time()
         if job.kind == "rtmp":
             command = [sys.executable, "-m", "safelight.testing.publish", job.film, address]
             subprocess.run(command, check=True)
             time.sleep(_TAIL_S)
             session.close()
+        if job.kind == "idle":
+            time.sleep(job.seconds)
+            others_idle = cpu_seconds(os.getpid()) - others
+            own_idle = time.process_time() - cpu
+            session.close()
         report = session.wait()
     ended, cpu_end = time.monotonic(), time.process_time()
     if report is None:
         raise RuntimeError("there is no report")
+    spent = cpu_end - cpu + max(0.0, report.cpu_s.judge - others)
     return Measured(
         start_s=began - before,
         wall_s=ended - began,
-        cpu_s=cpu_end - cpu,
+        cpu_s=own_idle + others_idle if job.kind == "idle" else spent,
         pictures=report.frames.in_,
         report=report.model_dump(mode="json", by_alias=True),
+        left=counting.released if counting is not None else None,
     )
 
 
@@ -102,7 +183,7 @@ def _to_and_fro(film: Path, seconds: float) -> Iterator[Picture]:
         pictures.append(scenes.picture_from_rgb(shown.rgb))
         if len(pictures) == LOOP:
             break
-    turn = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
+    turn = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)] or [0]
     for index in range(round(seconds * 30)):
         yield pictures[turn[index % len(turn)]]
 

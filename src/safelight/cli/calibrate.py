@@ -38,10 +38,10 @@ def calibrate(
         bool, typer.Option("--test-bundle", help="Let it be a stand-in bundle.")
     ] = False,
 ) -> int:
-    """Fit a calibration to a corpus of its own, cross-validated by cluster.
+    """Fit a calibration to a corpus of its own.
 
     Writes calibration.json, whose "calibration" goes into a bundle's manifest, and a
-    reliability plot.
+    reliability plot. It is cross-validated by cluster.
     """
     needed()
     # Loaded here: only an evaluation needs what the extra brings.

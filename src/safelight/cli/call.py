@@ -64,7 +64,7 @@ def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
         bool, typer.Option("--quiet", help="Print the address and errors only.")
     ] = False,
 ) -> int:
-    """Guard a camera on its way into a call: a local page, and WHIP for OBS and others.
+    """Guard a camera on its way into a call: a page, and WHIP.
 
     The page publishes this device's camera to the guard and shows what leaves. SIGINT and
     SIGTERM end it. Do not put it into emergency or relay calls.

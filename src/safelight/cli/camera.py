@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 import safelight
+from safelight import messages
 from safelight.cli import camera_run, camera_test, camera_unit
 from safelight.cli.camera_running import Running, find
 from safelight.cli.camera_users import users
@@ -48,7 +49,7 @@ def on(source: Source = DEFAULT_SOURCE, policy: Policy = None, region: Region = 
         ours = policy in safelight.policy_names()
         arguments += ["--policy", policy if ours else str(Path(policy).resolve())]
     if region is not None:
-        arguments += ["--region", region]
+        arguments += ["--region", messages.known_region(region)]
     place = camera_unit.write(
         str(Path(source).resolve()) if Path(source).is_file() else source, arguments
     )

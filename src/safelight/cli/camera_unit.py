@@ -48,7 +48,11 @@ def path() -> Path:
 
 
 def text(source: str, arguments: Sequence[str]) -> str:
-    """Return the unit that guards ``source``."""
+    """Return the unit that guards ``source``.
+
+    Raises:
+        UsageError: a word that cannot be written into a unit.
+    """
     # -P: what lies in the folder it starts in is no part of it.
     line = [sys.executable, "-P", "-m", "safelight", "camera", "run", *arguments, source]
     families = "AF_UNIX AF_NETLINK" + (" AF_INET AF_INET6" if "://" in source else "")
@@ -57,6 +61,8 @@ def text(source: str, arguments: Sequence[str]) -> str:
 
 def _quoted(word: str) -> str:
     """Return a word as systemd reads it back, which expands % and $."""
+    if not word.isprintable():
+        raise UsageError("a name holds control characters", "name it otherwise")
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'
 

@@ -18,7 +18,11 @@ CELL: Final = 8  # luma pixels a side of the smallest block; chroma has half
 STILL_CELLS: Final = 2  # a still block is 16 luma pixels a side
 CHANGE_CELLS: Final = 5  # a change block is 40 luma pixels a side
 # Levels are halves of a mean absolute difference, of 255: whole numbers, the same everywhere.
-STILL_HALVES: Final = 1
+# What an encoder makes of a scene that does not move stays within one or two levels, in one or
+# two blocks of a hundred; a fade is everywhere.
+STILL_HALVES: Final = 4
+STIRRED_HALVES: Final = 1
+STIRRED_PERMILLE: Final = 50
 # Measured on the signing clips (tools/gate_curve.py, docs/performance.md): moving people stay
 # below all three shares in 98 of 100 frames. Another scene flashed in, a canary in its own
 # clean card from a seventh of its strength on, and a newcomer of strong contrast do not.
@@ -50,6 +54,8 @@ class Likeness:
         )
 
 
+Planes = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]
+
 UNLIKE: Final = Likeness(
     still=False, faint_permille=1000, changed_permille=1000, strong_permille=1000
 )
@@ -78,23 +84,14 @@ class BlockGate:
             _cell_sums(self._difference(a.u, b.u), CELL // 2),
             _cell_sums(self._difference(a.v, b.v), CELL // 2),
         )
-        cells = (CELL, CELL // 2, CELL // 2)
-        if not any(
-            (_blocks(sums, STILL_CELLS) * 2 > STILL_HALVES * _pixels(sums, STILL_CELLS, cell)).any()
-            for sums, cell in zip(planes, cells, strict=True)
-        ):
-            # A block of 40 pixels lies within nine of these, so no mean of one reaches the
-            # faint level: 36/25 of half a level at most.
+        stills = _doubled(planes, STILL_CELLS)
+        if not _above(stills, STILL_HALVES) and (_above(stills, STIRRED_HALVES) < STIRRED_PERMILLE):
+            # Close, too: no block of 40 pixels has a mean above 36/25 of two levels, and
+            # above one and a half only those that lie mostly in what is stirred.
             return Likeness(True, 0, 0, 0)
-        doubled = [
-            (_blocks(sums, CHANGE_CELLS) * 2, _pixels(sums, CHANGE_CELLS, cell))
-            for sums, cell in zip(planes, cells, strict=True)
-        ]
-        shares = []
-        for halves in (FAINT_HALVES, CHANGED_HALVES, STRONG_HALVES):
-            above = np.logical_or.reduce([blocks > halves * pixels for blocks, pixels in doubled])
-            shares.append(int(above.sum()) * 1000 // above.size)
-        return Likeness(False, *shares)
+        doubled = _doubled(planes, CHANGE_CELLS)
+        levels = (FAINT_HALVES, CHANGED_HALVES, STRONG_HALVES)
+        return Likeness(False, *(_above(doubled, halves) for halves in levels))
 
     def _difference(self, a: Plane, b: Plane) -> Plane:
         """Return |a - b|; valid until the next call for a plane of this shape."""
@@ -146,15 +143,20 @@ def _fold(cells: NDArray[np.uint16]) -> NDArray[np.uint32]:
     return total
 
 
-def _blocks(sums: NDArray[np.uint32], cells: int) -> NDArray[np.uint32]:
-    """Sum blocks of ``cells`` x ``cells`` cells."""
-    return _group(_group(sums, cells, 0), cells, 1)
+def _doubled(planes: Planes, cells: int) -> list[tuple[NDArray[np.uint32], int]]:
+    """Sum blocks of ``cells`` x ``cells`` cells, twice over, and say of how many pixels each."""
+    found = []
+    for sums, cell in zip(planes, (CELL, CELL // 2, CELL // 2), strict=True):
+        rows, columns = (min(cells, side) for side in sums.shape)
+        blocks = _group(_group(sums, cells, 0), cells, 1)
+        found.append((blocks * 2, int(rows * columns * cell * cell)))
+    return found
 
 
-def _pixels(sums: NDArray[np.uint32], cells: int, cell: int) -> int:
-    """Return how many pixels of its plane a block has."""
-    rows, columns = (min(cells, side) for side in sums.shape)
-    return int(rows * columns * cell * cell)
+def _above(doubled: list[tuple[NDArray[np.uint32], int]], halves: int) -> int:
+    """Return the share of blocks, rounded up to thousandths, above a level in any plane."""
+    above = np.logical_or.reduce([blocks > halves * pixels for blocks, pixels in doubled])
+    return -(-int(above.sum()) * 1000 // int(above.size))
 
 
 def _group(sums: NDArray[np.uint32], cells: int, axis: int) -> NDArray[np.uint32]:

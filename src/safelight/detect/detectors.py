@@ -51,7 +51,11 @@ class Detectors:
         """
         # One thread a judge; OpenCV's own pool would take the cores of the encoder.
         cv2.setNumThreads(1)
-        self._bundle = bundle
+        # Not the bundle itself: the networks' bytes, loaded by now, would stay in memory twice.
+        self._id, self._age_from = bundle.id, bundle.age_from
+        self._self_tests = bundle.self_tests
+        named = {test.file for test in bundle.self_tests}
+        self._pictures = {name: bundle.files[name] for name in named if name in bundle.files}
         self._kinds = {view.name: view.kind for view in (*bundle.every, *bundle.in_turn)}
         self._scoring: _Scoring | None = None
         self._age: Age | None = None
@@ -90,7 +94,7 @@ class Detectors:
         sexual = min(1.0, float(rows[:, 1].max()))
         minor: float | None = None
         # Written so that anything but a plain "below" runs the age detector.
-        if self._age is not None and not sexual < self._bundle.age_from:
+        if self._age is not None and not sexual < self._age_from:
             bins = self._age.rows(pictures.fit(pixels, MAX_SIDE))
             if bins is not None:
                 if refused := _refused(bins, len(bins)):
@@ -107,11 +111,11 @@ class Detectors:
             JudgeError: an answer is wrong or missing, or the tests could not tell a judge
                 that always says the same from one that looks.
         """
-        tests = self._bundle.self_tests
+        tests = self._self_tests
         if not any(t.sexual_min >= 0.5 for t in tests) or not any(
             t.sexual_max <= 0.5 for t in tests
         ):
-            raise JudgeError(f"bundle {self._bundle.id} has no self-test of both kinds", _HINT)
+            raise JudgeError(f"bundle {self._id} has no self-test of both kinds", _HINT)
         if quick:
             high = next(test for test in tests if test.sexual_min >= 0.5)
             tests = (next(test for test in tests if test.sexual_max <= 0.5), high)
@@ -120,7 +124,7 @@ class Detectors:
 
     def _run_self_test(self, test: SelfTest) -> None:
         try:
-            evidence = self.infer(_decode(self._bundle.files[test.file]), test.views)
+            evidence = self.infer(_decode(self._pictures[test.file]), test.views)
         except (InferenceError, ValueError, KeyError, OSError) as error:
             raise JudgeError(
                 f"self-test {test.file} could not be run ({type(error).__name__})", _HINT

@@ -61,7 +61,7 @@ def main(load: Load | None = None) -> NoReturn:
     sandbox.name_process()
     control = socket.socket(fileno=int(sys.argv[1]))
     try:
-        bundle, detectors, layers = _get_ready(control, load or _load)
+        names, detectors, layers = _get_ready(control, load or _load)
     except SafelightError as error:
         _say(control, {"failed": [error.what, error.hint]})
         os._exit(3)
@@ -69,7 +69,6 @@ def main(load: Load | None = None) -> NoReturn:
         what = f"the judge does not load ({type(error).__name__})"
         _say(control, {"failed": [what, _HINT]})
         os._exit(3)
-    names = tuple(view.name for view in (*bundle.every, *bundle.in_turn))
     _say(control, {"layers": layers})
     _fork_when_asked(control, names, detectors)
 
@@ -83,16 +82,18 @@ def _load(bundle: VerifiedBundle) -> Looking:
 
 def _get_ready(
     control: socket.socket, load: Load
-) -> tuple[VerifiedBundle, Looking, list[tuple[object, ...]]]:
+) -> tuple[tuple[str, ...], Looking, list[tuple[object, ...]]]:
     message, handles, _, _ = socket.recv_fds(control, MAX_CONTROL_BYTES, 1)
     order = json.loads(message)
     bundle = carry.unpack(handles[0], sha256=order["sha256"])
     detectors = load(bundle)
+    names = tuple(view.name for view in (*bundle.every, *bundle.in_turn))
+    del bundle  # what is loaded is loaded; its bytes need not stay
     detectors.self_test()
     layers = sandbox.prepare(int(order["memory"]), RING_BYTES)
     gc.collect()
     gc.freeze()  # what is loaded stays shared with every judge that is forked
-    return bundle, detectors, [astuple(layer) for layer in layers]
+    return names, detectors, [astuple(layer) for layer in layers]
 
 
 def _fork_when_asked(

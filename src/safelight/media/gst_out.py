@@ -78,8 +78,8 @@ class Out:
             way = self._ways[frame.content.format]
             self._begin(way)
             buffer = Gst.Buffer.new_wrapped(gst_pictures.to_bytes(frame.content, way.layout))
-            buffer.pts = frame.pts * frame.time_base.numerator * NS_PER_S
-            buffer.pts //= frame.time_base.denominator
+            base = frame.time_base
+            buffer.pts = frame.pts * base.numerator * NS_PER_S // base.denominator
             if way.rate > 0:
                 buffer.duration = int(NS_PER_S / way.rate)
             flow = self._pad.push(buffer)

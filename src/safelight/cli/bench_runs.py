@@ -1,0 +1,186 @@
+"""The measurements of ``safelight bench``: which jobs run, in what order, and their figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from safelight.cli import bench_films
+from safelight.cli.bench_job import Job, Kind
+from safelight.errors import LostError
+
+_JOB_LIMIT_S: Final = 600.0
+
+# In this order in every turn, so that what the machine does meanwhile hits all alike.
+_PAIRS: Final[tuple[tuple[str, Kind, int], ...]] = (
+    ("decode", "decode", 0),
+    ("encode", "encode", 0),
+    ("plain", "plain", 0),
+    ("livestream", "guard", 250),
+    ("call", "guard", 0),
+    ("every frame", "every", 0),
+    ("every 30th", "sampled", 0),
+)
+
+
+def compare(name: str, film: Path, scratch: Path, turns: int) -> dict[str, Any]:
+    """Measure one film in every way, ``turns`` times in turn; the least CPU of each counts."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(turns):
+        for label, kind, hold_ms in _PAIRS:
+            job = Job(kind, str(film), str(scratch), hold_ms=hold_ms)
+            runs.setdefault(label, []).append(run(job, one_core=True))
+    best = {label: min(several, key=lambda one: one["cpu_s"]) for label, several in runs.items()}
+    encode_s = max(best["encode"]["cpu_s"] - best["decode"]["cpu_s"], 1e-3)
+    plain_s = best["plain"]["cpu_s"]
+    figures: dict[str, Any] = {
+        "film": name,
+        "pictures": best["plain"]["pictures"],
+        "encode_cpu_s": round(encode_s, 3),
+        "ways": {},
+    }
+    for label, one in best.items():
+        way: dict[str, Any] = {
+            "cpu_s": round(one["cpu_s"], 3),
+            "over_plain_s": round(one["cpu_s"] - plain_s, 3),
+            "ratio_to_encode": round((one["cpu_s"] - plain_s) / encode_s, 3),
+            "memory_mb": round(one["memory_bytes"] / 1e6),
+        }
+        if one["report"] is not None:
+            frames = one["report"]["frames"]
+            # Out of the decoder and into the encoder, and into the ring for the judge.
+            copies = 2 + frames["judged"] / max(1, frames["in"])
+            way |= {
+                "judged_share": round(frames["judged"] / max(1, frames["in"]), 3),
+                "unjudged_released": max(
+                    each["report"]["frames"]["unjudged_released"] for each in runs[label]
+                ),
+                "plane_copies_per_frame": round(copies, 2),
+                "start_s": round(one["start_s"], 2),
+                "frames": frames,
+            }
+        figures["ways"][label] = way
+    return figures
+
+
+def leaks(scratch: Path) -> dict[str, Any]:
+    """Count, for each way, the frames of a canary that leave before anything is done."""
+    film, shown = bench_films.canaries(scratch / "canaries.mp4")
+    found: dict[str, Any] = {"times_shown": len(shown)}
+    ways: tuple[tuple[str, Kind], ...] = (
+        ("guard", "leaks"),
+        ("every frame", "every"),
+        ("every 30th", "sampled"),
+    )
+    for label, kind in ways:
+        one = run(Job(kind, str(film), str(scratch)), one_core=True)
+        left = set(one["left"] or ())
+        counts = [len(left.intersection(when)) for when in shown]
+        found[label] = {
+            "frames_leaked": counts,
+            "mean": round(sum(counts) / len(counts), 1),
+            "max": max(counts),
+        }
+        if one["report"] is not None:
+            found[label]["unjudged_released"] = one["report"]["frames"]["unjudged_released"]
+    return found
+
+
+def live(kind: Kind, name: str, film: Path, scratch: Path, *, seconds: float, hold_ms: int) -> Any:
+    """Measure one live run: latency, cores, what was dropped."""
+    port = free_port() if kind == "rtmp" else 0
+    measured = run(Job(kind, str(film), str(scratch), seconds, port, hold_ms), one_core=False)
+    return live_figures(name, measured, seconds, hold_ms)
+
+
+def live_figures(name: str, measured: dict[str, Any], seconds: float, hold_ms: int) -> Any:
+    """Return the figures of a live run."""
+    report = measured["report"]
+    frames = report["frames"]
+    return {
+        "kind": name,
+        "hold_ms": hold_ms,
+        "seconds": seconds,
+        "cpu_s": round(measured["cpu_s"], 2),
+        "cores": round(measured["cpu_s"] / seconds, 3),
+        "added_latency_ms": report["added_latency_ms"],
+        "judged_share": round(frames["judged"] / max(1, frames["in"]), 3),
+        "unjudged_released": frames["unjudged_released"],
+        "memory_mb": round(measured["memory_bytes"] / 1e6),
+        "frames": frames,
+    }
+
+
+def streams(count: int, film: Path, scratch: Path, seconds: float) -> list[dict[str, Any]]:
+    """Guard ``count`` live streams side by side, each with a judge of its own."""
+    started = []
+    for index in range(count):
+        folder = scratch / f"stream {index}"
+        folder.mkdir()
+        job = Job("memory", str(film), str(folder), seconds)
+        started.append(
+            subprocess.Popen(_command(job), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        )
+    figures = []
+    try:
+        for index, process in enumerate(started):
+            said, complained = process.communicate(timeout=_JOB_LIMIT_S)
+            if process.returncode != 0:
+                raise _lost(complained.decode("utf-8", "replace"))
+            figures.append(live_figures(f"stream {index + 1}", json.loads(said), seconds, 250))
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    return figures
+
+
+def run(job: Job, *, one_core: bool) -> dict[str, Any]:
+    """Carry out a job in a process of its own and return what it measured.
+
+    Raises:
+        LostError: it failed or took far too long.
+    """
+    try:
+        done = subprocess.run(
+            _command(job),
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_JOB_LIMIT_S,
+            preexec_fn=_pin if one_core else None,
+        )
+        measured: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.CalledProcessError as error:
+        raise _lost(error.stderr) from None
+    except subprocess.TimeoutExpired:
+        raise LostError("a run took too long", "use fewer --seconds, or a shorter clip") from None
+    return measured
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _command(job: Job) -> list[str]:
+    return [sys.executable, "-m", "safelight.cli.bench_job", job.as_text()]
+
+
+def _lost(complained: str) -> LostError:
+    last = (complained.strip() or "it says nothing").splitlines()[-1]
+    return LostError(f"a run failed ({last})", "see `safelight doctor`")
+
+
+def _pin() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
