@@ -149,7 +149,7 @@ SEAMS: Final = {
     # Of the extra `evaluation`: nothing that guards may come to need them.
     "scipy": ("safelight.evaluation",),
     "sklearn": ("safelight.evaluation",),
-    "matplotlib": ("safelight.evaluation.plots",),
+    "matplotlib": ("safelight.evaluation.plots", "safelight.cli.bench_plot"),
     "jinja2": ("safelight.evaluation.page",),
     "weasyprint": ("safelight.evaluation.page",),
 }

@@ -138,7 +138,7 @@ def _newcomer() -> Attack:
     with Image.open(safelight.stand_in_folder("face") / "face.png") as image:
         face = np.asarray(image.convert("RGB"), np.uint8)
     street = [scenes.scene(i / 30, _SIZE) for i in range(_STREET)]
-    side = 184  # squared, 14.7 % of 640 x 360
+    side = 150  # squared, 10 % of 640 x 360, and of 40-pixel blocks below 15 %
     small = resized(np.ascontiguousarray(face), side, side)
     found = []
     for count, at in _NEWCOMERS:
@@ -152,8 +152,8 @@ def _newcomer() -> Attack:
     told = ", ".join(f"{leaked} of {count}" for count, leaked in found)
     return Attack(
         id="newcomer",
-        what="Something new in just under 15 % of the picture (a drawn face, with the stand-in"
-        " bundle), for 1 to 6 pictures of a moving street",
+        what="Something new in 10 % of the picture (a drawn face, with the stand-in bundle), for"
+        " 1 to 6 pictures of a moving street",
         result=f"Shown alone it is {'covered' if seen else 'not found'}. In the stream there left"
         f" {told}.",
         bad=any(leaked for _, leaked in found),
