@@ -152,8 +152,7 @@ def test_doctor_is_status_3_where_no_judge_can_be_isolated(
     assert "No guard can run here" in text
 
 
-@pytest.mark.slow
-@pytest.mark.e2e
+@pytest.mark.long
 def test_bench_prints_figures_and_no_leaks(tmp_path: Path) -> None:
     film(tmp_path / "clip.mp4", size=(640, 480), pictures=30)
     options = ("--seconds", "2", "--size", "320x240", "--json", "out.json")
