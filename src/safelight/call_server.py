@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from safelight.errors import SafelightError, SinkLostError, UsageError
 from safelight.media import webrtc_peer, whip
+from safelight.media.webrtc_extra import missing
 from safelight.types import State
 
 try:
     from aiohttp import web
 except ImportError as error:
-    raise UsageError(
-        "video calls need a library that is not installed", "install safelight[webrtc]"
-    ) from error
+    raise missing() from error
 
 if TYPE_CHECKING:
     from aiortc import MediaStreamTrack

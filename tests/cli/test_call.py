@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,16 @@ def test_being_asked_to_stop_ends_it_as_asked(number: signal.Signals, tmp_path: 
 
 def test_being_stopped_while_it_loads_is_no_error() -> None:
     assert entry.status_when_stopped(["call", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("absent", ["aiohttp", "aiortc"])
+def test_without_its_libraries_it_says_which_extra_to_install(absent: str) -> None:
+    program = (
+        f"import sys\nsys.modules[{absent!r}] = None\nsys.argv = ['safelight', 'call']\n"
+        "from safelight.cli.entry import main\nmain()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert "pip install 'safelight[webrtc]'" in ran.stderr

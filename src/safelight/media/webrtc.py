@@ -16,6 +16,7 @@ import av
 
 from safelight.errors import SinkLostError, SourceLostError, UsageError
 from safelight.media.interface import Sink, Source
+from safelight.media.webrtc_extra import missing
 from safelight.media.webrtc_sink import TrackSink
 from safelight.media.webrtc_source import TrackSource
 
@@ -23,9 +24,7 @@ try:
     from aiortc import MediaStreamTrack
     from aiortc.mediastreams import MediaStreamError
 except ImportError as error:
-    raise UsageError(
-        "video calls need a library that is not installed", "install safelight[webrtc]"
-    ) from error
+    raise missing() from error
 
 _MOST: Final = {"video": 3, "audio": 25}  # frames that wait for whoever sends or shows them
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from aiortc import (
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
-from aiortc.contrib.media import MediaRelay
-from aiortc.exceptions import InvalidStateError
-
 from safelight.errors import UsageError
-from safelight.media.webrtc import GuardedTrack  # noqa: F401  (says so if aiortc is missing)
+from safelight.media.webrtc_extra import missing
+
+try:
+    from aiortc import (
+        MediaStreamTrack,
+        RTCConfiguration,
+        RTCPeerConnection,
+        RTCSessionDescription,
+    )
+    from aiortc.contrib.media import MediaRelay
+    from aiortc.exceptions import InvalidStateError
+except ImportError as error:
+    raise missing() from error
+
 
 _GONE: Final = ("failed", "closed", "disconnected")
 _MOST_SDP: Final = 100_000

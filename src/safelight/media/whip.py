@@ -8,13 +8,12 @@ from urllib.parse import urljoin, urlsplit
 
 from safelight.errors import SinkError, UsageError
 from safelight.media.redaction import shown_as
+from safelight.media.webrtc_extra import missing
 
 try:
     import aiohttp
 except ImportError as error:
-    raise UsageError(
-        "video calls need a library that is not installed", "install safelight[webrtc]"
-    ) from error
+    raise missing() from error
 
 _ANSWER_S: Final = 10.0
 _MOST_ANSWER: Final = 100_000
