@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 import safelight
+from safelight.cli import options
 from safelight.cli.stopping import Stop
 from safelight.errors import UsageError
 
@@ -34,32 +34,16 @@ def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
     policy: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="The policy to go by.")
     ] = "protect",
-    bundle: Annotated[
-        str | None, typer.Option(metavar="DIR", help="The bundle that judges. [the default one]")
-    ] = None,
-    test_bundle: Annotated[
-        bool,
-        typer.Option("--test-bundle", help="Let a stand-in bundle judge; all is stamped TEST."),
-    ] = False,
-    allow_weak_sandbox: Annotated[
-        bool,
-        typer.Option(
-            "--allow-weak-sandbox",
-            help="Run although the judge cannot be isolated here. See safelight doctor.",
-        ),
-    ] = False,
-    region: Annotated[
-        str | None,
-        typer.Option(metavar="CC", help="Country whose help lines are shown. [by locale]"),
-    ] = None,
+    bundle: options.Bundle = None,
+    test_bundle: options.TestBundle = False,
+    allow_weak_sandbox: options.AllowWeakSandbox = False,
+    region: options.Region = None,
     bind: Annotated[
         str | None,
         typer.Option(metavar="ADDR", help="Where to listen. [127.0.0.1: this machine only]"),
     ] = None,
     port: Annotated[int, typer.Option(metavar="N", help="Which port; 0: any.")] = 0,
-    state: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder of the cool-down file.")
-    ] = None,
+    state: options.StateFolder = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print the address and errors only.")
     ] = False,
@@ -72,7 +56,7 @@ def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
     # This process is ours alone, and holds pictures: nobody's debugger, no core dump.
     safelight.hide_this_process()
     given = {"to": to, "to_token_file": to_token_file, "policy": policy, "bundle": bundle}
-    _refuse_empty({**given, "region": region, "bind": bind, "state": state})
+    options.refuse_empty({**given, "region": region, "bind": bind, "state": state})
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port} is no port", "give 0 to 65535")
     if to_token_file is not None and to is None:
@@ -114,14 +98,6 @@ def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
             port=port,
         )
     return 0
-
-
-def _refuse_empty(given: Mapping[str, str | None]) -> None:
-    """Refuse what names nothing: a script's unset variable must not choose a default."""
-    for name, value in given.items():
-        if value is not None and not value.strip():
-            named = name.replace("_", "-")
-            raise UsageError(f"--{named} is empty", "give a value, or leave it out")
 
 
 def _token(file: Path) -> str:

@@ -7,14 +7,13 @@ import math
 import queue
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 import safelight
-from safelight.cli import settings
+from safelight.cli import options, settings
 from safelight.cli.keys import Keys
 from safelight.cli.outputs import STDOUT, Outputs
 from safelight.cli.screen import Screen
@@ -57,20 +56,9 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             help="Whose camera it is: this device's, or somebody else's. [outgoing]",
         ),
     ] = None,
-    bundle: Annotated[
-        str | None, typer.Option(metavar="DIR", help="The bundle that judges. [the default one]")
-    ] = None,
-    test_bundle: Annotated[
-        bool,
-        typer.Option("--test-bundle", help="Let a stand-in bundle judge; all is stamped TEST."),
-    ] = False,
-    allow_weak_sandbox: Annotated[
-        bool,
-        typer.Option(
-            "--allow-weak-sandbox",
-            help="Run although the judge cannot be isolated here. See safelight doctor.",
-        ),
-    ] = False,
+    bundle: options.Bundle = None,
+    test_bundle: options.TestBundle = False,
+    allow_weak_sandbox: options.AllowWeakSandbox = False,
     copy: Annotated[
         bool,
         typer.Option(
@@ -104,17 +92,12 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             " never before the cool-down is over.",
         ),
     ] = None,
-    region: Annotated[
-        str | None,
-        typer.Option(metavar="CC", help="Country whose help lines are shown. [by locale]"),
-    ] = None,
+    region: options.Region = None,
     bind: Annotated[
         str | None,
         typer.Option(metavar="ADDR", help="Where ?listen=1 may listen besides this machine."),
     ] = None,
-    state: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder of the cool-down file.")
-    ] = None,
+    state: options.StateFolder = None,
     config: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Read flags from here. [safelight.toml, if there]"),
@@ -128,7 +111,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
     """
     # This process is ours alone, and holds pictures: nobody's debugger, no core dump.
     safelight.hide_this_process()
-    _refuse_empty({"config": config})
+    options.refuse_empty({"config": config})
     written, read_from = settings.read(Path(config) if config is not None else None)
     given = {
         "policy": policy,
@@ -144,7 +127,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
         "state": state,
         "quiet": quiet or None,
     }
-    _refuse_empty({"source": source, "sink": sink, **given, **written.model_dump()})
+    options.refuse_empty({"source": source, "sink": sink, **given, **written.model_dump()})
     chosen = written.model_copy(update={k: v for k, v in given.items() if v is not None})
     after = chosen.resume_after
     if after is not None and not (math.isfinite(after) and after >= 0):
@@ -182,14 +165,6 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             session.close()
             with contextlib.suppress(SafelightError):
                 session.wait(_FINISH_S)
-
-
-def _refuse_empty(given: Mapping[str, object]) -> None:
-    """Refuse what names nothing: a script's unset variable must not choose a default."""
-    for name, value in given.items():
-        if isinstance(value, str) and not value.strip():
-            named = name if name in ("source", "sink") else f"--{name.replace('_', '-')}"
-            raise UsageError(f"{named} is empty", "give a value, or leave it out")
 
 
 def _policy(chosen: Settings) -> str:

@@ -1,10 +1,10 @@
 """``safelight.toml``: the flags of ``guard``, written down.
 
 A key is a flag without its dashes; a flag on the command line counts before it. A stand-in
-bundle, or a judge that is not isolated, is asked for on the command line only: a file that lies
-about must not choose it. Nor may a file that merely lies in the current folder, and that nobody
-named, choose what is written, what judges, who may connect, a policy that somebody wrote, that a
-guard shows nothing, or that it resumes by itself.
+bundle, a judge that is not isolated, or copy mode is asked for on the command line only: a file
+that lies about must not choose it. Nor may a file that merely lies in the current folder, and
+that nobody named, choose what is written, what judges, who may connect, a policy that somebody
+wrote, that a guard shows nothing, or that it resumes by itself.
 """
 
 from __future__ import annotations
