@@ -205,6 +205,7 @@ def prepare(
                 way,
             ),
             interrupted=interrupted,
+            judge_apart=isinstance(looking, ProcessJudge),
         )
     )
     return session, from_address is None or from_address.kind is not address.Kind.LISTEN

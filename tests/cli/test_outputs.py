@@ -15,7 +15,7 @@ from safelight.cli.event_line import EventLine
 from safelight.cli.event_writer import BACKLOG, EventWriter
 from safelight.cli.outputs import Outputs
 from safelight.errors import LostError, UsageError
-from safelight.report import BundlePart, Head, PolicyPart, Tally, assemble
+from safelight.report import BundlePart, Cpu, Head, PolicyPart, Tally, assemble
 from safelight.types import CardText
 
 EVENT = StreamEvent(
@@ -34,7 +34,15 @@ def report() -> Report:
         bundle=BundlePart(id="b", version=1, sha256="0", purpose="test", test=True),
         direction="outgoing",
     )
-    return assemble(Tally(), 0, outcome="ended", judge_cpu_s=0.0, copied=0, dropped=(), head=head)
+    return assemble(
+        Tally(),
+        0,
+        outcome="ended",
+        cpu_s=Cpu(total=0.0, judge=0.0),
+        copied=0,
+        dropped=(),
+        head=head,
+    )
 
 
 def test_a_report_is_there_at_the_end_and_nothing_before(tmp_path: Path) -> None:
