@@ -21,6 +21,8 @@ Kind = Literal[
     "shared cluster",
     "corrupt video",
     "the guard failed",
+    "fault of the guard",
+    "empty stretch",
     "absent evidence",
     "group missed",
     "system leak",

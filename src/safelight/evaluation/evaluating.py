@@ -113,6 +113,11 @@ def _one(plan: Plan, index: int, item: Item, looker: Looking) -> ItemResult:
         what = f"{guarded.pictures} pictures came of {item.pictures}"
         fault = Fault(kind="corrupt video", item=index, what=what)
         return ItemResult(item=index, fault=fault)
+    if any(stretch.pictures == 0 for stretch in guarded.stretches):
+        fault = Fault(
+            kind="empty stretch", item=index, what="must_cover names a time with no picture"
+        )
+        return ItemResult(item=index, fault=fault)
     return ItemResult(item=index, guarded=guarded, spent=spent, samples=samples)
 
 
