@@ -60,17 +60,19 @@ def run(plan: Plan, tell: Tell = lambda _done, _all: None) -> Ran:
     """
     bundle = safelight.verify_bundle(plan.setup.bundle, test_bundle=plan.setup.test_bundle)
     sealed = plan.key is not None
-    digest = protocol.manifest_digest(plan.corpus, plan.key)
+    known_as = checking.digests(plan.corpus, plan.folder)
+    digest = protocol.corpus_digest(plan.corpus, plan.key, known_as)
     meant = protocol.of(plan.corpus, bundle, plan.setup, digest=digest, sealed=sealed)
+    files = "" if sealed else checking.files_state(plan.corpus, plan.folder)
     post_hoc: tuple[Changed, ...] = ()
-    if plan.out is not None:
-        before = protocol.earlier(plan.out)
-        post_hoc = protocol.compare(before, meant) if before is not None else ()
+    if plan.out is not None and sealed:
         protocol.write(plan.out, meant)
-    found = checking.check(plan.corpus, plan.folder)
+    elif plan.out is not None:
+        post_hoc = protocol.begin(plan.out, protocol.Begun(protocol=meant, files=files))
+    found = checking.check(plan.corpus, plan.folder, known_as)
     todo = checking.usable(plan.corpus, found)
     # In a sealed room nothing of an item is written, so a run that breaks begins again.
-    store = Store(None if sealed else plan.out, meant.sha256)
+    store = Store(None if sealed else plan.out, meant.sha256, files)
     _run_all(plan, bundle, [i for i in todo if not store.has(i)], store, tell)
     results = store.of(todo)
     failed = tuple(result.fault for result in results if result.fault is not None)

@@ -71,10 +71,18 @@ def rounded(value: float | None) -> float | None:
 
 
 def plain(
-    id_: str, what: str, value: float, n: float, n_of: str, *, unit: str = "", note: str = ""
+    id_: str,
+    what: str,
+    value: float,
+    n: float,
+    n_of: str,
+    *,
+    unit: str = "",
+    note: str = "",
+    clusters: int | None = None,
 ) -> Figure:
     """Return a number that is a count or a description and has no interval."""
-    return _with(id_, what, value, n, n_of, unit=unit, note=note)
+    return _with(id_, what, value, n, n_of, unit=unit, note=note, clusters=clusters)
 
 
 def unmeasured(id_: str, what: str, note: str, *, unit: str = "") -> Figure:
@@ -98,7 +106,15 @@ def proportion(id_: str, what: str, events: int, n: int, n_of: str, *, note: str
 
 
 def rate(
-    id_: str, what: str, events: int, exposure: float, n_of: str, *, unit: str, note: str = ""
+    id_: str,
+    what: str,
+    events: int,
+    exposure: float,
+    n_of: str,
+    *,
+    unit: str,
+    note: str = "",
+    clusters: int | None = None,
 ) -> Figure:
     """Return events in an exposure (hours, say), with the exact Poisson interval."""
     if exposure <= 0:
@@ -118,6 +134,7 @@ def rate(
         method="exact Poisson",
         note=note,
         events=events,
+        clusters=clusters,
     )
 
 

@@ -10,6 +10,8 @@ from safelight.evaluation.evaluating import Ran
 from safelight.evaluation.figures import Figure
 from safelight.evaluation.system_figures import counted
 
+_SAID = {"covered": "had to be covered, and was", "darkened": "benign, and covered"}
+
 
 def groups(ran: Ran) -> tuple[tuple[Figure, ...], tuple[Fault, ...]]:
     """Return shares by group with their differences, and name every group that is missed.
@@ -42,12 +44,13 @@ def groups(ran: Ran) -> tuple[tuple[Figure, ...], tuple[Fault, ...]]:
         ]
         mine = (sum(seen.values()), len(seen))
         name = f"{kind}.{axis}.{value.replace('+', '-plus')}"
-        found.append(figures.proportion(name, f"{kind}: {axis} = {value}", *mine, "clusters"))
+        said = f"{_SAID[kind]}: {axis.replace('_', ' ')} {value.replace('_', ' ')}"
+        found.append(figures.proportion(name, said, *mine, "clusters"))
         if not others:
             continue
         apart = figures.difference(
             f"{name}.difference",
-            f"{kind}: {axis} = {value} minus all others",
+            f"{said}, minus all others",
             mine,
             (sum(others), len(others)),
             "clusters",

@@ -134,11 +134,11 @@ def _false(benign: list[Counted], seed: int) -> list[Figure]:
     # Nobody resumes here: an hour that follows an interruption is no hour without one.
     open_hours = sum(g.streamed_s - g.interrupted_s for _, g in benign) / S_PER_H or hours
     clusters = [item.cluster for item, _ in benign]
+    many = len(set(clusters))
     dark = np.array([g.dark_s for _, g in benign])
     streamed = np.array([g.streamed_s for _, g in benign]) / S_PER_H
     spells = sum(g.dark_s > 0 for _, g in benign)
     resampled = statistics.of_ratio(clusters, dark.tolist(), streamed.tolist(), seed=seed)
-    many = len(set(clusters))
     return [
         figures.rate(
             "false_interruptions_per_hour",
@@ -148,6 +148,7 @@ def _false(benign: list[Counted], seed: int) -> list[Figure]:
             "streamed hours of benign video",
             unit="an hour",
             note=_RESTS if open_hours < hours else "",
+            clusters=many,
         ),
         figures.rate(
             "benign_items_covered_per_hour",
@@ -157,6 +158,7 @@ def _false(benign: list[Counted], seed: int) -> list[Figure]:
             "streamed hours of benign video",
             unit="an hour",
             note=_RESTS if open_hours < hours else "",
+            clusters=many,
         ),
         figures.clustered(
             "false_cover_s_per_hour",
@@ -229,6 +231,7 @@ def _positives(stimulus: str, of: str, items: list[Counted], seed: int) -> list[
             len(every),
             "stretches",
             note="They show nothing of what is found, and count neither way.",
+            clusters=len(set(clusters)),
         ),
         of_pictures(f"misses.{stimulus}", f"misses, share of pictures: {of}", missed),
         of_pictures(
@@ -244,6 +247,7 @@ def _positives(stimulus: str, of: str, items: list[Counted], seed: int) -> list[
             sum(g.pictures for _, g in items),
             "pictures",
             note="Whoever labels the corpus says from when to when.",
+            clusters=len(set(clusters)),
         ),
         _delay(
             f"time_to_cover_s.{stimulus}",
