@@ -59,6 +59,8 @@ def shown(value: float) -> str:
     """Return a number as people read it: three significant digits, whole where it is whole."""
     if value == 0 or (float(value).is_integer() and abs(value) < 1e6):
         return f"{value:.0f}"
+    if abs(value) < 1e-4:
+        return "under 0.0001" if value > 0 else "over -0.0001"
     text = f"{value:.3g}"
     return f"{value:.0f}" if "e" in text and abs(value) >= 1 else text
 
