@@ -189,7 +189,8 @@ def test_a_run_does_not_go_on_with_the_results_of_another_build_or_of_other_file
     with Film(tmp_path / "a.mp4", (128, 72), rate=10) as film:
         for index in range(12):
             film.add(scenes.scene(index / 10, (128, 72)))
-    made, out, todo = corpus(file_item("a.mp4")), tmp_path / "out", []
+    made, out = corpus(file_item("a.mp4")), tmp_path / "out"
+    todo: list[int] = []
     out.mkdir()
 
     def again() -> list[str]:

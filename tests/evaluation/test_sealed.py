@@ -6,8 +6,6 @@ import base64
 import errno
 import hashlib
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from tests.evaluation import planted
+from tests.evaluation.namespace import can_be_without, without_network
 
 from safelight.errors import UsageError
 from safelight.evaluation import checking, manifest, protocol, sealed_command, sealing, signing
@@ -88,17 +87,6 @@ class Room:
 
     def given(self) -> Sealed:
         return Sealed(self.secret, self.key, self.lab)
-
-
-def without_network(*command: str) -> list[str]:
-    flags = ["-n"] if os.geteuid() == 0 else ["-Urn"]
-    return ["unshare", *flags, *command]
-
-
-def can_be_without() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(without_network("true"), check=False, capture_output=True).returncode == 0
 
 
 def run(room: Room) -> subprocess.CompletedProcess[str]:

@@ -139,7 +139,7 @@ def of(full: Evaluation, earlier: tuple[EarlierRun, ...], network: str) -> Seale
     """Take everything out of a result that could tell of an item."""
     groups = suppression.table(full.groups)
     said = {figure.id for figure in groups}
-    kinds = Counter(fault.kind for fault in full.faults if fault.item is not None)
+    kinds: Counter[str] = Counter(fault.kind for fault in full.faults if fault.item is not None)
     behind = (full.corpus.clusters, full.corpus.used)
     return SealedResult(
         command=full.command,
