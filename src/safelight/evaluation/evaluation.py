@@ -6,7 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from safelight.evaluation import detector_figures, group_figures, system_figures, trade_off
+from safelight.evaluation import (
+    age_figures,
+    detector_figures,
+    group_figures,
+    system_figures,
+    trade_off,
+)
 from safelight.evaluation.checking import Fault
 from safelight.evaluation.detector_figures import Curve
 from safelight.evaluation.evaluating import Ran
@@ -108,7 +114,7 @@ def of(ran: Ran, command: str) -> Evaluation:
         post_hoc=ran.post_hoc,
         system=system_figures.system(ran),
         detector=detector_figures.sexual(ran),
-        ages=detector_figures.ages(ran),
+        ages=age_figures.ages(ran),
         groups=groups,
         curves=Curves(
             roc=detector_figures.roc(data),
