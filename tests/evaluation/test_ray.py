@@ -98,6 +98,13 @@ def test_in_whatever_order_results_come_the_figures_are_the_same(tmp_path: Path)
     assert figures(replace(made, out=tmp_path)) == expected
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "auto", "ray://x", "h:99999", ":1"])
+def test_where_no_cluster_is_it_says_so_at_once(address: str) -> None:
+    plan = Plan(planted.corpus(planted.item(0, None, "a")), Path())
+    with pytest.raises(UsageError, match="Ray cluster"):
+        evaluating.run(replace(plan, workers=on_ray.at(address)))
+
+
 def test_a_sealed_run_does_not_leave_its_machine(tmp_path: Path) -> None:
     plan = Plan(planted.corpus(planted.item(0, None, "a")), Path(), key=bytes(32))
     with pytest.raises(UsageError, match="one machine"):

@@ -9,6 +9,7 @@ do, and they hold scores, over a network that Ray neither encrypts nor guards by
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -26,6 +27,7 @@ from safelight.evaluation_door import Looker
 from safelight.types import VerifiedBundle
 
 TRIES: Final = 4
+_PATIENCE_S: Final = 5.0
 _AHEAD: Final = 2  # tasks waiting for each that runs: a cluster is never idle, nor flooded
 
 
@@ -55,7 +57,7 @@ class Answer:
 
 
 def at(address: str) -> Workers:
-    """Return workers of the cluster at an address: ``HOST:PORT``, or ``auto``.
+    """Return workers of the cluster at an address, ``HOST:PORT``.
 
     Raises (when they run):
         UsageError: no cluster is there, or a worker has another build, bundle, policy or corpus.
@@ -131,6 +133,28 @@ def _looker(folder: str | None, test_bundle: bool) -> Looker:
     return Looker(_bundle(folder, test_bundle))
 
 
+def _see(address: str) -> None:
+    """See that something listens there: Ray by itself asks for minutes before it gives up.
+
+    Raises:
+        UsageError: nothing does, or it is no address.
+    """
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) <= 65535):
+        raise UsageError(f"{address!r} is no address of a Ray cluster", "write HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
+    except OSError as error:
+        raise _nobody(address, error) from None
+
+
+def _nobody(address: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"no Ray cluster answers at {address} ({type(error).__name__})",
+        "start one: ray start --head (docs/evaluation.md)",
+    )
+
+
 class _Cluster:
     """A connection to a Ray cluster for as long as it takes."""
 
@@ -138,6 +162,7 @@ class _Cluster:
         self._address = address
 
     def __enter__(self) -> _Cluster:
+        _see(self._address)
         # Nothing is told to Ray's makers.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         import ray  # noqa: PLC0415  (an extra, and slow to load)
@@ -146,10 +171,7 @@ class _Cluster:
         try:
             ray.init(address=self._address, log_to_driver=False, logging_level="ERROR")
         except (OSError, RuntimeError, ValueError) as error:
-            raise UsageError(
-                f"no Ray cluster answers at {self._address} ({type(error).__name__})",
-                "start one: ray start --head (docs/evaluation.md)",
-            ) from None
+            raise _nobody(self._address, error) from None
         return self
 
     def __exit__(self, *_: object) -> None:

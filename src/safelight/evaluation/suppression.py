@@ -23,6 +23,7 @@ _ONE_ITEMS: Final = ("highest_benign_score",)
 # Counts of pictures, items or stretches, that stand alone.
 _COUNTS: Final = (
     "gate_leaks",
+    "items_without_result",
     "items_of_unknown_truth",
     "dropped_pictures",
     "absent_evidence",

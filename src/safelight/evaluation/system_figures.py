@@ -70,7 +70,7 @@ def _used(ran: Ran, items: tuple[Counted, ...]) -> list[Figure]:
     failed = sum(fault.kind == "the guard failed" for fault in ran.faults)
     unknown = sum(not (item.is_benign or item.is_positive) for item, _ in items)
     return [
-        figures.proportion(
+        figures.plain(
             "items_without_result",
             "items of the corpus without a result",
             left,
