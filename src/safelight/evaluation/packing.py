@@ -118,7 +118,8 @@ def make(wish: Wish, tell: Tell) -> Pack:
     leaks = sum(int(r.figure("system_leaks").value or 0) for r in done.values())
     bound = sum(int(r.figure("gate_leaks").value or 0) for r in done.values())
     if robust is not None:
-        leaks += sum(row.system_leaks for row in (*robust.rows, *robust.attacks))
+        leaks += sum(row.system_leaks for row in robust.rows)
+        leaks += sum(attack.system_leaks for attack in robust.attacks)
         bound += sum(row.gate_leaks for row in robust.rows)
     policy = safelight.verify_policy("protect")
     return Pack(
