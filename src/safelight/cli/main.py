@@ -156,8 +156,11 @@ def main() -> NoReturn:
     # A reader that stopped reading must not keep the process: neither here nor when Python
     # flushes at exit.
     flushing = threading.Thread(target=_flush, daemon=True)
-    flushing.start()
-    flushing.join(_FLUSH_S)
+    try:
+        flushing.start()
+        flushing.join(_FLUSH_S)
+    except (RuntimeError, MemoryError):
+        pass  # no room for a thread: what was not written yet is lost, the status is not
     # Standard error is written through, and nothing else is left to do. Python's own way out
     # would take the signals' default back first: asked once more, it would die of that.
     os._exit(status)
@@ -202,6 +205,8 @@ def _without_keys(message: str, arguments: Sequence[str]) -> str:
 
 def _swallow_stdout() -> None:
     """Let nothing more be written where nobody reads, not even when Python flushes at exit."""
+    if sys.stdout is None:
+        return  # it was closed before we began
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
