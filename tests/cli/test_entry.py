@@ -15,7 +15,7 @@ from tests.cli.running import LIVE, PROGRAM, environment, lines, run, started, u
 
 import safelight
 from safelight import public
-from safelight.cli import entry, main
+from safelight.cli import entry
 
 
 def listens(pid: int) -> bool:
@@ -104,20 +104,45 @@ def test_no_channel_and_no_file_takes_a_standard_descriptors_place(tmp_path: Pat
     assert guard.returncode == 0
 
 
-def test_no_room_for_a_thread_at_the_end_changes_no_status(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(_self: object) -> None:
-        raise RuntimeError("can't start new thread")
+def main_with(body: str, *before: str) -> subprocess.CompletedProcess[str]:
+    """Run the program's own ending around a command that does this."""
+    code = "\n".join(
+        [
+            "import logging, threading, warnings",
+            "from safelight.cli import main",
+            "def run(_arguments):",
+            *(f"    {line}" for line in body.splitlines()),
+            "    return 3",
+            "main.run = run",
+            *before,
+            "main.main()",
+        ]
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    ended: list[int] = []
-    monkeypatch.setattr(main, "run", lambda _arguments: 3)
-    monkeypatch.setattr(main.threading.Thread, "start", refuse)
-    monkeypatch.setattr(main.os, "_exit", ended.append)
-    monkeypatch.setattr(main, "_handle_signals", lambda _handler: None)
-    monkeypatch.setattr(main.threading, "excepthook", main.threading.excepthook)
-    main.main()
-    assert ended == [3]
+
+def test_no_room_for_a_thread_at_the_end_changes_no_status() -> None:
+    done = main_with(
+        "threading.Thread.start = refuse",
+        "def refuse(_self):",
+        "    raise RuntimeError",
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "logging.getLogger('aiohttp.server').error('from 192.0.2.7')",
+        "warnings.warn('192.0.2.7')",
+        "class Odd:\n    def __del__(self):\n        raise ValueError('192.0.2.7')\nOdd()",
+    ],
+    ids=["log", "warning", "unraisable"],
+)
+def test_no_library_says_anything_by_itself(said: str) -> None:
+    """Promise 5: its lines may hold addresses, and what somebody sent."""
+    done = main_with(said)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
 @pytest.mark.parametrize("module", ["safelight", "safelight.cli.entry"])

@@ -7,10 +7,12 @@ it is not 0, in one line on standard error: what is wrong and what to do. Never 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -140,6 +142,7 @@ def _broke(error: Exception) -> int:
 
 def main() -> NoReturn:
     """Run the command line of this process and end it; ``entry`` calls it."""
+    _silence_libraries()
     threading.excepthook = _thread_broke
     status = entry.status_when_stopped(sys.argv[1:])
     try:
@@ -164,6 +167,13 @@ def main() -> NoReturn:
     # Standard error is written through, and nothing else is left to do. Python's own way out
     # would take the signals' default back first: asked once more, it would die of that.
     os._exit(status)
+
+
+def _silence_libraries() -> None:
+    """Have nothing said but what we say: their lines may hold addresses and what was sent."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _broke: None
 
 
 def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
