@@ -6,6 +6,7 @@ it is not 0, in one line on standard error: what is wrong and what to do. Never 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -159,11 +160,10 @@ def main() -> NoReturn:
     # A reader that stopped reading must not keep the process: neither here nor when Python
     # flushes at exit.
     flushing = threading.Thread(target=_flush, daemon=True)
-    try:
+    # Where there is no room for a thread, what was not written yet is lost; the status is not.
+    with contextlib.suppress(RuntimeError, MemoryError):
         flushing.start()
         flushing.join(_FLUSH_S)
-    except (RuntimeError, MemoryError):
-        pass  # no room for a thread: what was not written yet is lost, the status is not
     # Standard error is written through, and nothing else is left to do. Python's own way out
     # would take the signals' default back first: asked once more, it would die of that.
     os._exit(status)
