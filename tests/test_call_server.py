@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
-from tests.media.webrtc_peers import Camera, Microphone, Watcher, until
 from tests.test_call import BENIGN, BRIGHT, CARD, SEEN, honest, shown
 
 import safelight
@@ -19,6 +18,7 @@ from safelight.call_server import CallServer
 from safelight.errors import SinkError, UsageError
 from safelight.media import whip
 from safelight.testing.fakes import FakeJudge
+from safelight.testing.webrtc_peers import Camera, Microphone, Watcher, until
 
 SDP = {"Content-Type": "application/sdp"}
 TOKEN = "a-token-that-nobody-may-see"  # noqa: S105  (of a test)

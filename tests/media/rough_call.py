@@ -20,10 +20,10 @@ from pathlib import Path
 import aioice
 import numpy as np
 from aiortc import RTCPeerConnection
-from tests.media.webrtc_peers import Camera, Microphone, Watcher, connect, prefer, until
 
 import safelight
 from safelight.testing.fakes import FakeJudge, Reply, Says, scores
+from safelight.testing.webrtc_peers import Camera, Microphone, Watcher, connect, prefer, until
 from safelight.types import Picture, State, Token
 
 BENIGN, BRIGHT, SEEN, CARD = 110, 220, 165, 80
