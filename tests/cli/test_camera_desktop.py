@@ -69,8 +69,22 @@ def test_the_camera_goes_when_its_owner_is_killed(desk: Desktop) -> None:
 
 PAGE: Final = b"""<!doctype html><video id=v autoplay muted></video><script>
 const say = (o) => fetch("/", {method: "POST", body: JSON.stringify(o)});
+// The browser answers "not found" while it is still hearing of cameras from the portal: as a
+// person would, the page asks again. How often it had to is told with a failure.
+let asked = 0;
+const camera = async () => {
+  for (;;) {
+    try {
+      asked += 1;
+      return await navigator.mediaDevices.getUserMedia({video: true});
+    } catch (error) {
+      if (error.name != "NotFoundError" || asked >= 40) throw error;
+      await new Promise((done) => setTimeout(done, 500));
+    }
+  }
+};
 (async () => {
-  const stream = await navigator.mediaDevices.getUserMedia({video: true});
+  const stream = await camera();
   const found = await navigator.mediaDevices.enumerateDevices();
   await say({cameras: found.filter((d) => d.kind == "videoinput").map((d) => d.label)});
   v.srcObject = stream;
@@ -85,7 +99,7 @@ const say = (o) => fetch("/", {method: "POST", body: JSON.stringify(o)});
       luma.push(Math.round(0.299 * rgba[i] + 0.587 * rgba[i + 1] + 0.114 * rgba[i + 2]));
     await say({luma});
   }
-})().catch((error) => say({error: String(error)}));
+})().catch((error) => say({error: `${error} (asked ${asked} times)`}));
 </script>"""
 
 
