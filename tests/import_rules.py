@@ -145,6 +145,7 @@ SEAMS: Final = {
         "safelight.media.webrtc_peer",
         "safelight.call",
         "safelight.call_server",
+        "safelight.call_incoming",
         "safelight.testing.webrtc_peers",
     ),
     "aiohttp": ("safelight.media.whip", "safelight.call_server"),

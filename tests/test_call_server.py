@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import pytest
@@ -35,7 +36,7 @@ class Served:
         self.call = call
         self.task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Served:
+    async def __aenter__(self) -> Self:
         ready = asyncio.Event()
         self.task = asyncio.ensure_future(self.server.run(ready.set, lambda: self.stop))
         await asyncio.wait(

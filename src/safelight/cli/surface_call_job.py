@@ -23,12 +23,11 @@ import safelight
 from safelight.cli.processes import judges_of
 from safelight.cli.surface_chains import RATE, SIZE
 from safelight.testing.timecode import WARM_UP_S, Ages, Scene
-from safelight.testing.webrtc_peers import Camera, Watcher, until, watched
+from safelight.testing.webrtc_peers import Camera, Watcher, first_ms, until, watched
 from safelight.types import State
 
 _KILLS: Final = 4  # the third in a minute interrupts, so that there is something to resume
 _START_S: Final = 60.0
-_CARD: Final = 80  # a picture darker than this is a card
 
 
 async def measure(codec: str, seconds: float, state: Path) -> dict[str, Any]:
@@ -69,16 +68,16 @@ async def _killed(codec: str, state: Path) -> dict[str, Any]:
                 if call.state is State.INTERRUPTED:
                     at_s = time.monotonic()
                     call.resume()
-                    resumed.append(await _first(watcher, at_s, dark=False))
+                    resumed.append(await first_ms(watcher, at_s, dark=False))
                 await until(lambda: call.state is State.LIVE, _START_S)
                 await asyncio.sleep(WARM_UP_S)
                 at_s = time.monotonic()
                 for judge in judges_of(os.getpid()):
                     os.kill(judge, signal.SIGKILL)
-                cards.append(await _first(watcher, at_s, dark=True))
+                cards.append(await first_ms(watcher, at_s, dark=True))
                 await asyncio.sleep(0.5)
                 if call.state is not State.INTERRUPTED:
-                    back.append(await _first(watcher, at_s + cards[-1] / 1000, dark=False))
+                    back.append(await first_ms(watcher, at_s + cards[-1] / 1000, dark=False))
     await asyncio.to_thread(call.ended, 20)
     return {
         "to_card_ms": [round(ms) for ms in cards],
@@ -86,17 +85,6 @@ async def _killed(codec: str, state: Path) -> dict[str, Any]:
         "resume_to_picture_ms": [round(ms) for ms in resumed],
         "unjudged_released": _unjudged(call),
     }
-
-
-async def _first(watcher: Watcher, at_s: float, *, dark: bool) -> float:
-    """Milliseconds from ``at_s`` to the first card (dark), or the first picture."""
-
-    def found() -> list[float]:
-        came = watcher.pictures
-        return [s.at_s for s in came if s.at_s > at_s and (s.luma < _CARD) is dark]
-
-    await until(lambda: bool(found()), _START_S)
-    return (found()[0] - at_s) * 1000
 
 
 def _unjudged(call: safelight.Call) -> int:

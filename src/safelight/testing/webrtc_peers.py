@@ -19,6 +19,7 @@ RATE: Final = 25
 SOUND_RATE: Final = 48_000
 SOUND_STEP: Final = 960
 HUM_HZ: Final = 440.0
+CARD: Final = 80  # mean luma; the drawn scene is brighter, a card is darker
 Draw = Callable[[float], np.ndarray]
 
 
@@ -120,6 +121,17 @@ class Watcher:
     def between(self, from_s: float, to_s: float) -> list[float]:
         """Return how bright each picture was that came in this stretch."""
         return [seen.luma for seen in self.pictures if from_s <= seen.at_s < to_s]
+
+
+async def first_ms(watcher: Watcher, at_s: float, *, dark: bool, within_s: float = 60.0) -> float:
+    """Return how long after ``at_s`` the first card (dark) came, or the first picture, in ms."""
+
+    def found() -> list[float]:
+        came = watcher.pictures
+        return [s.at_s for s in came if s.at_s > at_s and (s.luma < CARD) is dark]
+
+    await until(lambda: bool(found()), within_s)
+    return (found()[0] - at_s) * 1000
 
 
 def pitch_of(samples: np.ndarray) -> float:
