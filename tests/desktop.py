@@ -1,7 +1,4 @@
-"""A desktop of a test's own: a session bus, PipeWire and its session manager, in one folder.
-
-Nothing of the user's desktop is touched. Every process is ended by its own number.
-"""
+"""The guarded camera on a desktop of a test's own, with a screen in memory if asked for."""
 
 from __future__ import annotations
 
@@ -9,64 +6,27 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
+from tests import programs
 from tests.cli.running import until
-from tests.programs import need
 
 from safelight.cli import camera_running
 from safelight.media.camera_sink import NODE
+from safelight.testing import desktop as private
 
 
 def need_pipewire() -> None:
     """Skip, or fail in CI, where there is no PipeWire."""
-    for program, package in (
-        ("pipewire", "pipewire"),
-        ("wireplumber", "wireplumber"),
-        ("pw-cli", "pipewire-bin"),
-        ("dbus-daemon", "dbus"),
-        ("gst-launch-1.0", "gstreamer1.0-tools and gstreamer1.0-pipewire"),
-    ):
-        need(program, package)
+    for program, package in private.NEEDS:
+        programs.need(program, package)
 
 
-class Desktop:
-    """What is started, and the environment in which it is reached."""
+class Desktop(private.Desktop):
+    """A desktop, and the program on it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.env = dict(os.environ)
-        self.processes: list[subprocess.Popen[bytes]] = []
-        run = folder / "run"
-        run.mkdir(mode=0o700)
-        self.env |= {
-            "XDG_RUNTIME_DIR": str(run),
-            "XDG_STATE_HOME": str(folder / "state"),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-            "XDG_DATA_HOME": str(folder / "data"),
-            "HOME": str(folder),
-        }
-        self.env.pop("DBUS_SESSION_BUS_ADDRESS", None)
-        self.python = sys.executable
-
-    def start(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            command,
-            env={**self.env, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / f"{Path(command[0]).name}.log").open("ab"),
-        )
-        self.processes.append(process)
-        return process
-
-    def bus(self) -> None:
-        place = self.folder / "run" / "bus"
-        self.env["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={place}"
-        self.start("dbus-daemon", "--session", "--nofork", f"--address=unix:path={place}")
-        until(place.exists)
+    python = sys.executable
 
     def screen(self) -> None:
         """A screen in memory, whose number is free; what the bus starts is shown there."""
@@ -84,19 +44,8 @@ class Desktop:
             number = said.readline().strip()
         self.env |= {"DISPLAY": f":{number}", "XDG_CURRENT_DESKTOP": "GNOME"}
 
-    def pipewire(self) -> None:
-        self.start("pipewire")
-        until((self.folder / "run" / "pipewire-0").exists)
-        self.start("wireplumber")
-
-    def nodes(self) -> str:
-        done = subprocess.run(
-            ["pw-cli", "ls", "Node"], env=self.env, capture_output=True, text=True, check=False
-        )
-        return done.stdout
-
     def offers_camera(self) -> bool:
-        return NODE in self.nodes()
+        return self.offers(NODE)
 
     def state(self) -> str:
         """The state that the guarded camera says it is in; "" where none runs."""
@@ -137,6 +86,4 @@ def desktop(folder: Path, *, screen: bool = False) -> Iterator[Desktop]:
         made.pipewire()
         yield made
     finally:
-        for process in reversed(made.processes):
-            process.kill()
-            process.wait()
+        made.end()

@@ -43,6 +43,17 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "safelight.cli.bundle",
         (*PUBLIC, "safelight.cli", "safelight.bundle.signatures"),
     ),
+    # It plays the camera's own pipeline without a guard, to measure beside it.
+    (
+        "safelight.cli.surface_chains",
+        (
+            *PUBLIC,
+            "safelight.cli",
+            "safelight.testing",
+            "safelight.media.camera_sink",
+            "safelight.media.interface",
+        ),
+    ),
     (
         "safelight.cli",
         (
@@ -134,6 +145,8 @@ SEAMS: Final = {
         "safelight.media.webrtc_peer",
         "safelight.call",
         "safelight.call_server",
+        "safelight.call_incoming",
+        "safelight.testing.webrtc_peers",
     ),
     "aiohttp": ("safelight.media.whip", "safelight.call_server"),
     "gi": ("safelight.media.gst",),

@@ -18,7 +18,13 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 from tests.media.browser_call import LIKE, Knower
-from tests.media.webrtc_peers import (
+
+import safelight
+from safelight.judge.supervisor import ProcessJudge
+from safelight.testing.canary import at_size, load
+from safelight.testing.fakes import Breaks, FakeJudge, Reply, Says, Silent, scores
+from safelight.testing.scenes import scene
+from safelight.testing.webrtc_peers import (
     HUM_HZ,
     Camera,
     Microphone,
@@ -27,12 +33,6 @@ from tests.media.webrtc_peers import (
     prefer,
     until,
 )
-
-import safelight
-from safelight.judge.supervisor import ProcessJudge
-from safelight.testing.canary import at_size, load
-from safelight.testing.fakes import Breaks, FakeJudge, Reply, Says, Silent, scores
-from safelight.testing.scenes import scene
 from safelight.types import Picture, State, Token
 
 BENIGN, BRIGHT = 110, 220

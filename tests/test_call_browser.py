@@ -6,7 +6,10 @@ The whole way: browser, WHIP, the program with its real judge, WHEP, a peer that
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
+import time
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -18,10 +21,12 @@ from aiortc.codecs.vpx import Vp8Decoder, Vp8Encoder, vp8_depayload
 from aiortc.jitterbuffer import JitterFrame
 from tests.media import browser_call
 from tests.media.browser_call import sort_out, until_said
-from tests.media.chromium import browser, needs_chromium
+from tests.media.chromium import browser, needs_chromium, write_camera
 
+from safelight.cli.processes import judges_of
 from safelight.testing import canary
 from safelight.testing.scenes import scene
+from safelight.testing.webrtc_peers import CARD, first_ms
 
 
 @pytest.mark.e2e
@@ -87,6 +92,52 @@ def test_no_canary_comes_out_over_twenty_runs(tmp_path: Path) -> None:
     print(dict(sums))  # noqa: T201  (docs/webrtc.md quotes it)
     assert sums["canaries"] == 0
     assert sums["runs in which the scene came through"] >= 15
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+@needs_chromium
+@pytest.mark.timeout(300)
+def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path: Path) -> None:
+    """The real judge is killed three times, which interrupts; somebody presses the button.
+
+    Prints how long each took, at whoever watches; docs/webrtc.md quotes it.
+    """
+    took: dict[str, list[int]] = {"card": [], "picture": [], "resumed": []}
+
+    async def story() -> None:
+        still = [scene(1.0, browser_call.SIZE)] * browser_call.RATE
+        camera = write_camera(tmp_path / "camera.y4m", iter(still), browser_call.RATE)
+        with browser_call.serving(tmp_path) as (address, process):
+            async with browser(address, camera, tmp_path / "profile") as page:
+                await browser_call.publish(page, "VP8")
+                await until_said(address, "state", "live", 60)
+                async with browser_call.watching(address, keep=False) as watcher:
+                    await first_ms(watcher, 0.0, dark=False)
+                    for _ in range(3):
+                        await until_said(address, "state", "live", 60)
+                        await asyncio.sleep(1.0)
+                        at_s = time.monotonic()
+                        for judge in judges_of(process.pid):
+                            os.kill(judge, signal.SIGKILL)
+                        took["card"].append(round(await first_ms(watcher, at_s, dark=True)))
+                        await asyncio.sleep(0.2)
+                        if (await browser_call.state_of(address))["state"] == "interrupted":
+                            break
+                        at_card_s = at_s + took["card"][-1] / 1000
+                        back = await first_ms(watcher, at_card_s, dark=False)
+                        took["picture"].append(round(back))
+                    await until_said(address, "state", "interrupted", 10)
+                    await asyncio.sleep(1.0)
+                    at_s = time.monotonic()
+                    assert not [s for s in watcher.pictures[-3:] if s.luma > CARD]
+                    await page.run("document.getElementById('resume').click()")
+                    took["resumed"].append(round(await first_ms(watcher, at_s, dark=False)))
+            await until_said(address, "publishing", False)
+            assert browser_call.stop(process) == (0, "")
+
+    asyncio.run(asyncio.wait_for(story(), 240))
+    print(took)  # noqa: T201
 
 
 @pytest.mark.e2e

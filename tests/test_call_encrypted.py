@@ -22,12 +22,12 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs import get_decoder, get_encoder
 from aiortc.codecs.vpx import Vp8Decoder, Vp8Encoder
 from tests.media import browser_call
-from tests.media.webrtc_peers import Camera, Watcher, connect, prefer, until
 from tests.sframe import SUITES, Key, NotAuthenticError
 
 import safelight
 from safelight.testing.fakes import FakeJudge, Says, scores
 from safelight.testing.scenes import scene
+from safelight.testing.webrtc_peers import Camera, Watcher, connect, prefer, until
 
 
 class Transform:

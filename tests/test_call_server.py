@@ -7,12 +7,12 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
-from tests.media.webrtc_peers import Camera, Microphone, Watcher, until
 from tests.test_call import BENIGN, BRIGHT, CARD, SEEN, honest, shown
 
 import safelight
@@ -20,6 +20,7 @@ from safelight.call_server import MOST_CONNECTIONS, CallServer
 from safelight.errors import SinkError, UsageError
 from safelight.media import whip
 from safelight.testing.fakes import FakeJudge
+from safelight.testing.webrtc_peers import Camera, Microphone, Watcher, until
 
 SDP = {"Content-Type": "application/sdp"}
 HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
@@ -37,7 +38,7 @@ class Served:
         self.call = call
         self.task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Served:
+    async def __aenter__(self) -> Self:
         ready = asyncio.Event()
         self.task = asyncio.ensure_future(self.server.run(ready.set, lambda: self.stop))
         await asyncio.wait(

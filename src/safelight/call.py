@@ -305,6 +305,8 @@ def serve_call(
     direction: str = "outgoing",
     to: str | None = None,
     token: str | None = None,
+    incoming: str | None = None,
+    incoming_token: str | None = None,
     bind: str | None = None,
     port: int = 0,
 ) -> None:
@@ -318,18 +320,29 @@ def serve_call(
         direction: whose camera comes in.
         to: the WHIP address of a service to publish to.
         token: that service's bearer token.
+        incoming: the WHEP address of a service to watch at: what comes in from there is guarded
+            as the other direction of the same call, so an interruption stops both.
+        incoming_token: that service's bearer token.
         bind: where to listen in place of 127.0.0.1.
         port: which port; any that is free when 0.
 
     Raises:
-        UsageError: no such direction, it cannot listen there, or ``to`` is nothing to publish at.
+        UsageError: no such direction, it cannot listen there, or an address is none for that.
         SafelightError: the guard or the service broke.
     """
     _direction(direction)
     # Loaded here: it needs libraries that not everybody has.
+    from safelight.call_incoming import Incoming  # noqa: PLC0415
     from safelight.call_server import CallServer  # noqa: PLC0415
 
     server = CallServer(
-        call, direction=direction, to=to, token=token, bind=bind, port=port, told=told
+        call,
+        direction=direction,
+        to=to,
+        token=token,
+        incoming=None if incoming is None else Incoming(call, incoming, incoming_token),
+        bind=bind,
+        port=port,
+        told=told,
     )
     asyncio.run(server.run(lambda: ready(server.address), stopping))

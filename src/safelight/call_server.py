@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aiortc import MediaStreamTrack
 
     from safelight.call import Call, CallEvent
+    from safelight.call_incoming import Incoming
 
 LOOPBACK: Final = "127.0.0.1"
 _LOOK_S: Final = 0.2
@@ -37,6 +38,7 @@ class CallServer:
     """One call's page and endpoints, below an address that holds a secret.
 
     ``told`` hears every event. ``to``: a service's WHIP address; ``token``: its bearer token.
+    ``incoming``: who is seen from here; it is run with the page.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CallServer:
         direction: str = "outgoing",
         to: str | None = None,
         token: str | None = None,
+        incoming: Incoming | None = None,
         bind: str | None = None,
         port: int = 0,
         told: Callable[[CallEvent], None] = lambda _: None,
@@ -56,6 +59,7 @@ class CallServer:
         self._call = call
         self._direction = direction
         self._to, self._token = to, token
+        self._incoming = incoming
         self._host = bind or LOOPBACK
         self._port = port
         self._told = told
@@ -65,6 +69,7 @@ class CallServer:
         self._viewers: dict[str, webrtc_peer.Peer] = {}
         self._count = 0
         self._forward: asyncio.Task[None] | None = None
+        self._incoming_task: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Future[None]] = set()
         self._last: CallEvent | None = None
         self._resume_at_s = 0.0
@@ -97,6 +102,7 @@ class CallServer:
                 web.post("/{secret}/resume", self._resume),
                 web.post("/{secret}/whip", self._publish),
                 web.post("/{secret}/whep", self._watch),
+                web.post("/{secret}/incoming", self._watch_incoming),
                 web.delete("/{secret}/{kind:whip|whep}/{name}", self._hang_up),
             ]
         )
@@ -108,6 +114,8 @@ class CallServer:
         try:
             await self._bind(runner)
             ready()
+            if self._incoming is not None:
+                self._incoming_task = asyncio.ensure_future(self._take_in(self._incoming))
             while not stopping() and self._error is None and self._call.error is None:
                 await asyncio.sleep(_LOOK_S)
                 _drop_the_oldest(runner)
@@ -136,10 +144,17 @@ class CallServer:
             self._resume_at_s = time.monotonic() + event.event.wait_s
             self._told(event)
 
+    async def _take_in(self, incoming: Incoming) -> None:
+        try:
+            await incoming.run()
+        except SafelightError as error:
+            self._error = error
+
     async def _hang_up_all(self) -> None:
-        if self._forward is not None:
-            self._forward.cancel()
-            await asyncio.gather(self._forward, return_exceptions=True)
+        tasks = [task for task in (self._forward, self._incoming_task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         peers = [*self._viewers.values()]
         if self._publisher is not None:
             peers.append(self._publisher)
@@ -200,6 +215,7 @@ class CallServer:
             {
                 "publishing": self._publisher is not None,
                 "watchable": self._fan is not None and "video" in self._fan.kinds,
+                "incoming": self._incoming is not None and self._incoming.fan is not None,
                 "state": state.value,
                 "text": "" if last is None else last.text,
                 "card": None if card is None else [card.headline, *card.lines],
@@ -256,7 +272,7 @@ class CallServer:
         peer = webrtc_peer.Peer(lost.set)
         resource = None
         try:
-            published = await whip.publish(to, await peer.offer(fan.tracks()), self._token)
+            published = await whip.exchange(to, await peer.offer(fan.tracks()), self._token)
             resource = published.resource
             await peer.answered(published.answer)
             await lost.wait()
@@ -269,7 +285,13 @@ class CallServer:
                 await whip.say_goodbye(resource, self._token)
 
     async def _watch(self, request: web.Request) -> web.Response:
-        if self._fan is None or "video" not in self._fan.kinds:
+        return await self._show(request, self._fan)
+
+    async def _watch_incoming(self, request: web.Request) -> web.Response:
+        return await self._show(request, None if self._incoming is None else self._incoming.fan)
+
+    async def _show(self, request: web.Request, fan: webrtc_peer.Fan | None) -> web.Response:
+        if fan is None or "video" not in fan.kinds:
             raise web.HTTPConflict(text="nobody publishes yet\n")
         offer = await _said(request)
         name = secrets.token_urlsafe(8)
@@ -279,7 +301,7 @@ class CallServer:
 
         peer = self._viewers[name] = webrtc_peer.Peer(gone)
         try:
-            answer = await peer.give_out(offer, self._fan.tracks())
+            answer = await peer.give_out(offer, fan.tracks())
         except UsageError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
         return self._created(answer, "whep", name)

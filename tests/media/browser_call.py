@@ -21,11 +21,11 @@ import numpy as np
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from numpy.typing import NDArray
 from tests.media.chromium import Page, browser, write_camera
-from tests.media.webrtc_peers import Watcher, prefer, until
 
 from safelight.testing import canary
 from safelight.testing.drawings import Rgb
 from safelight.testing.scenes import scene
+from safelight.testing.webrtc_peers import Watcher, prefer, until
 from safelight.types import Plane
 
 SIZE: Final = (320, 180)

@@ -1,7 +1,8 @@
 """A guarded call over a network that loses and delays: python -m tests.media.rough_call SECONDS
 
 With ``injected`` after it, packets are lost and delayed where they are sent; without, by netem,
-in a network namespace of its own (tests/test_call_rough.py).
+in a network namespace of its own (tests/test_call_rough.py). With ``plain``, the same call
+without a guard.
 Prints one JSON object: what arrived, and how much memory was used when.
 """
 
@@ -20,10 +21,10 @@ from pathlib import Path
 import aioice
 import numpy as np
 from aiortc import RTCPeerConnection
-from tests.media.webrtc_peers import Camera, Microphone, Watcher, connect, prefer, until
 
 import safelight
 from safelight.testing.fakes import FakeJudge, Reply, Says, scores
+from safelight.testing.webrtc_peers import Camera, Microphone, Watcher, connect, prefer, until
 from safelight.types import Picture, State, Token
 
 BENIGN, BRIGHT, SEEN, CARD = 110, 220, 165, 80
@@ -47,15 +48,16 @@ def used_kb() -> int:
     return pages * resource.getpagesize() // 1024
 
 
-async def talk(seconds: float, state: Path) -> dict[str, object]:
+async def talk(seconds: float, state: Path, *, guarded: bool) -> dict[str, object]:
     seen = Watcher()
     here, there = RTCPeerConnection(), RTCPeerConnection()
     there.on("track", seen.watch)
     memory: list[int] = []
-    bright = scenes = cards = sounds = 0
-    with safelight.Call(state=state, make_judge=lambda: FakeJudge(plan)) as call:
-        here.addTrack(call.guarded(Camera(draw, 15)))
-        here.addTrack(call.guarded(Microphone()))
+    bright = scenes = cards = sounds = waits = 0
+    judge = FakeJudge(plan)
+    with safelight.Call(state=state, make_judge=lambda: judge) as call:
+        for track in (Camera(draw, 15), Microphone()):
+            here.addTrack(call.guarded(track) if guarded else track)
         prefer(here, "VP8")
         await connect(here, there)
         await until(lambda: bool(seen.pictures), 60)
@@ -65,12 +67,14 @@ async def talk(seconds: float, state: Path) -> dict[str, object]:
             await asyncio.sleep(1.0)
             came, seen.pictures = seen.pictures, []
             for one in came:
+                waits += one.at_s - last_s > 1.0
                 longest, last_s = max(longest, one.at_s - last_s), one.at_s
                 bright += one.luma > SEEN
                 cards += one.luma < CARD
                 scenes += CARD <= one.luma <= SEEN
             sounds += len(seen.loud)
             seen.loud, seen.pitches = [], []
+            judge.asked.clear()  # what only tests ask for, and what only they would keep
             if round(end - time.monotonic()) % 30 == 0:
                 memory.append(used_kb())
         live = call.state is not State.INTERRUPTED and there.connectionState == "connected"
@@ -78,15 +82,16 @@ async def talk(seconds: float, state: Path) -> dict[str, object]:
         await there.close()
         call.close()
         await asyncio.to_thread(call.wait, 20)
-    report = call.reports["outgoing", "camera"]
+    reports = call.reports.values()
     return {
         "bright": bright,
         "cards": cards,
         "pictures": scenes,
         "sounds": sounds,
         "longest_gap_s": round(longest, 2),
+        "gaps_over_1_s": waits,
         "ended_well": live,
-        "unjudged_released": report.frames.unjudged_released,
+        "unjudged_released": sum(report.frames.unjudged_released for report in reports),
         "memory_kb_every_30_s": memory,
     }
 
@@ -111,10 +116,12 @@ def lose_and_delay(loss: float = 0.03, delay_s: float = 0.04, jitter_s: float = 
 
 
 def main() -> None:
-    if sys.argv[2:] == ["injected"]:
+    if "injected" in sys.argv[2:]:
         lose_and_delay()
+    guarded = "plain" not in sys.argv[2:]
     with tempfile.TemporaryDirectory() as state:
-        print(json.dumps(asyncio.run(talk(float(sys.argv[1]), Path(state)))))  # noqa: T201
+        said = asyncio.run(talk(float(sys.argv[1]), Path(state), guarded=guarded))
+    print(json.dumps(said))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 import safelight
-from safelight.cli import bench_films, bench_runs, machine
+from safelight.cli import bench_films, bench_runs, bench_surfaces, machine
 from safelight.cli.bench_job import Job
 from safelight.errors import LostError, SourceError, UsageError
 
@@ -38,6 +38,9 @@ def bench(  # noqa: PLR0917  (a command's options)
     streams: Annotated[
         int, typer.Option(metavar="N", help="Guard so many live streams side by side, only that.")
     ] = 0,
+    surfaces: Annotated[
+        bool, typer.Option("--surfaces", help="Added latency of each surface, only that.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here too.")
     ] = None,
@@ -70,11 +73,14 @@ def bench(  # noqa: PLR0917  (a command's options)
         "live": [],
         "idle_cores": None,
         "streams": [],
+        "surfaces": [],
     }
     typer.echo(f"{machine.cpu_name()}, {machine.cores()} cores; safelight {safelight.__version__}")
     with tempfile.TemporaryDirectory(prefix="safelight-bench-") as folder:
         scratch = Path(folder)
-        if streams:
+        if surfaces:
+            figures["surfaces"] = bench_surfaces.measure(scratch, seconds)
+        elif streams:
             _streams(figures, films, scratch, seconds, streams)
         else:
             _films(figures, films, scratch, seconds, size=(width, height), turns=turns)
@@ -205,7 +211,8 @@ def _print_live(found: dict[str, Any]) -> None:
 def _system_leaks(figures: dict[str, Any]) -> int:
     ways = [way for film in figures["films"] for way in film["ways"].values()]
     runs = [*ways, *figures["live"], *figures["streams"], *figures["leaks"].values()]
-    return sum(run.get("unjudged_released", 0) for run in runs if isinstance(run, dict))
+    found: int = sum(run.get("unjudged_released", 0) for run in runs if isinstance(run, dict))
+    return found + bench_surfaces.unjudged(figures["surfaces"])
 
 
 def _write(path: Path, text: str) -> None:

@@ -24,6 +24,16 @@ def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
         str | None,
         typer.Option(metavar="FILE", help="The service's bearer token: the file's one line."),
     ] = None,
+    incoming: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="URL", help="Guard what comes in, too: watch there, by WHEP."
+        ),
+    ] = None,
+    from_token_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="That service's bearer token: the file's one line."),
+    ] = None,
     direction: Annotated[
         str,
         typer.Option(
@@ -56,12 +66,16 @@ def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
     # This process is ours alone, and holds pictures: nobody's debugger, no core dump.
     safelight.hide_this_process()
     given = {"to": to, "to_token_file": to_token_file, "policy": policy, "bundle": bundle}
+    given |= {"from": incoming, "from_token_file": from_token_file}
     options.refuse_empty({**given, "region": region, "bind": bind, "state": state})
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port} is no port", "give 0 to 65535")
     if to_token_file is not None and to is None:
         raise UsageError("--to-token-file without --to", "say which service it is for")
+    if from_token_file is not None and incoming is None:
+        raise UsageError("--from-token-file without --from", "say which service it is for")
     token = None if to_token_file is None else _token(Path(to_token_file))
+    incoming_token = None if from_token_file is None else _token(Path(from_token_file))
     # What is wrong with these is said before anybody is let in.
     safelight.verify_policy(policy)
     safelight.verify_bundle(bundle, test_bundle=test_bundle)
@@ -94,6 +108,8 @@ def call(  # noqa: PLR0917  (a flag each; the contract of the command line)
             direction=direction,
             to=to,
             token=token,
+            incoming=incoming,
+            incoming_token=incoming_token,
             bind=bind,
             port=port,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
+_JUDGE: Final = "safelight-judge"
 _PPID, _UTIME, _STIME = 1, 11, 12  # of /proc/PID/stat, counted after the name
 
 
@@ -23,6 +24,24 @@ def memory_bytes(pid: int) -> int:
     shared part of the others is left out: then it is what they have for themselves.
     """
     return _share(pid) + sum(_share(other) for other in _started_by(pid))
+
+
+def judges_of(pid: int) -> list[int]:
+    """Return the judges, each of one stream, that ``pid`` has started; not their template."""
+    below = _started_by(pid)
+    # A judge is forked by the template, which is a child of the guard.
+    return [
+        one
+        for one, fields in below.items()
+        if int(fields[_PPID]) in below and _name(one) == _name(int(fields[_PPID])) == _JUDGE
+    ]
+
+
+def _name(pid: int) -> str:
+    try:
+        return (_PROC / str(pid) / "comm").read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def _share(pid: int) -> int:

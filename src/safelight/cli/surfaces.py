@@ -50,10 +50,10 @@ def _webrtc() -> Finding:
 def _gstreamer() -> Finding:
     if shutil.which("gst-inspect-1.0") is None:
         return note("GStreamer", f"not there: {_GSTREAMER}")
-    if _gst_has("safelight"):
+    if gst_has("safelight"):
         how = 'export GST_PLUGIN_PATH="$(safelight doctor --gst-plugin-path)"'
         return ok("GStreamer", f"the element safelight loads: {how}")
-    if not _gst_has("python"):
+    if not gst_has("python"):
         return note("GStreamer", f"it loads no Python plug-ins: {_GSTREAMER}")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return note(
@@ -63,20 +63,26 @@ def _gstreamer() -> Finding:
     )
 
 
-def _gst_has(name: str) -> bool:
+def gst_environment(folder: Path) -> dict[str, str]:
+    """Return an environment in which GStreamer finds the element; its registry is in ``folder``."""
+    environment = {
+        **os.environ,
+        "GST_PLUGIN_PATH": str(safelight.gst_plugin_path()),
+        # The user's own registry stays as it is.
+        "GST_REGISTRY": str(folder / "registry.bin"),
+        "VIRTUAL_ENV": sys.prefix,
+    }
+    environment.pop("PYTHONPATH", None)
+    return environment
+
+
+def gst_has(name: str) -> bool:
+    """Return whether GStreamer has an element of this name, ours among them."""
     with tempfile.TemporaryDirectory(prefix="safelight-doctor-") as folder:
-        environment = {
-            **os.environ,
-            "GST_PLUGIN_PATH": str(safelight.gst_plugin_path()),
-            # The user's own registry stays as it is.
-            "GST_REGISTRY": str(Path(folder) / "registry.bin"),
-            "VIRTUAL_ENV": sys.prefix,
-        }
-        environment.pop("PYTHONPATH", None)
         try:
             done = subprocess.run(
                 ["gst-inspect-1.0", name],
-                env=environment,
+                env=gst_environment(Path(folder)),
                 capture_output=True,
                 timeout=_TRY_S,
                 check=False,
@@ -88,7 +94,7 @@ def _gst_has(name: str) -> bool:
 
 def _pipewire() -> Finding:
     missing = [name for name in ("pipewire", "gst-launch-1.0") if shutil.which(name) is None]
-    if missing or not _gst_has("pipewiresink"):
+    if missing or not gst_has("pipewiresink"):
         return note("PipeWire", f"no guarded camera: {_PIPEWIRE}")
     socket = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent") / "pipewire-0"
     if not socket.exists():

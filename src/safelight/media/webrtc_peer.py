@@ -77,8 +77,16 @@ class Peer:
         await self._pc.setLocalDescription(await self._pc.createOffer())
         return str(self._pc.localDescription.sdp)
 
+    async def ask(self, on_track: Callable[[MediaStreamTrack], None]) -> str:
+        """Return the offer with which to watch somebody; each track goes to ``on_track``."""
+        self._pc.on("track", on_track)
+        for kind in ("video", "audio"):
+            self._pc.addTransceiver(kind, direction="recvonly")
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        return str(self._pc.localDescription.sdp)
+
     async def answered(self, answer: str) -> None:
-        """Take in the answer to ``offer``.
+        """Take in the answer to ``offer`` or ``ask``.
 
         Raises:
             UsageError: it is none.

@@ -20,8 +20,16 @@ _MOST_ANSWER: Final = 100_000
 _HERE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+# What services answer to WHEP while nobody publishes.
+_NOBODY_YET: Final = frozenset({404, 409})
+
+
+class NobodyYetError(SinkError):
+    """There is nothing at this address, or not yet."""
+
+
 def check(address: str) -> None:
-    """Refuse an address at which nothing can be published safely.
+    """Refuse an address at which nothing can be published or watched safely.
 
     Raises:
         UsageError: it is no https address, nor http on this machine.
@@ -41,17 +49,18 @@ def check(address: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class Exchanged:
     """What a service answered: its SDP, and where to say goodbye, if anywhere."""
 
     answer: str
     resource: str | None
 
 
-async def publish(address: str, offer: str, token: str | None) -> Published:
+async def exchange(address: str, offer: str, token: str | None) -> Exchanged:
     """Send the offer, return the answer. No address and no token is in any error.
 
     Raises:
+        NobodyYetError: nobody publishes there, or it is no such address.
         SinkError: the service cannot be reached, or does not take it.
     """
     shown = shown_as(address)
@@ -64,12 +73,14 @@ async def publish(address: str, offer: str, token: str | None) -> Published:
         ):
             body = await response.content.read(_MOST_ANSWER)
             if response.status in (401, 403):
-                raise SinkError(f"{shown} does not let us publish", "check the address and token")
+                raise SinkError(f"{shown} does not let us in", "check the address and token")
+            if response.status in _NOBODY_YET:
+                raise NobodyYetError(f"{shown} answers {response.status}", "check the address")
             if response.status not in (200, 201):
                 raise SinkError(f"{shown} answers {response.status}", "check the address")
             resource = response.headers.get("Location")
             where = None if resource is None else urljoin(address, resource)
-            return Published(body.decode("utf-8"), where if _same_place(address, where) else None)
+            return Exchanged(body.decode("utf-8"), where if _same_place(address, where) else None)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise SinkError(f"{shown} cannot be reached", "check the address") from error
 

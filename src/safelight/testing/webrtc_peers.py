@@ -1,10 +1,11 @@
-"""Peers of a call for tests: cameras that draw, microphones that hum, and who watches them."""
+"""Peers of a call, for tests and benches: cameras that draw, microphones that hum, who watches."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -18,6 +19,7 @@ RATE: Final = 25
 SOUND_RATE: Final = 48_000
 SOUND_STEP: Final = 960
 HUM_HZ: Final = 440.0
+CARD: Final = 80  # mean luma; the drawn scene is brighter, a card is darker
 Draw = Callable[[float], np.ndarray]
 
 
@@ -34,6 +36,7 @@ class Camera(MediaStreamTrack):
         self.began_s: float | None = None
 
     async def recv(self) -> av.VideoFrame:
+        """Return the next picture, when it is due."""
         if self.readyState != "live":
             raise MediaStreamError
         if self.began_s is None:
@@ -59,6 +62,7 @@ class Microphone(MediaStreamTrack):
         self._began_s: float | None = None
 
     async def recv(self) -> av.AudioFrame:
+        """Return the next 20 ms."""
         if self.readyState != "live":
             raise MediaStreamError
         self._began_s = self._began_s or time.monotonic()
@@ -83,9 +87,10 @@ class Seen:
 
 @dataclass
 class Watcher:
-    """What a peer received. ``keep``: keep the frames themselves."""
+    """What a peer received. ``keep``: keep the frames themselves; ``shown`` gets each picture."""
 
     keep: bool = False
+    shown: Callable[[av.VideoFrame], None] | None = None
     pictures: list[Seen] = field(default_factory=list)
     loud: list[tuple[float, float]] = field(default_factory=list)
     pitches: list[float] = field(default_factory=list)
@@ -93,6 +98,7 @@ class Watcher:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def watch(self, track: MediaStreamTrack) -> None:
+        """Watch this track from now on, until it ends."""
         self.tasks.append(asyncio.ensure_future(self._watch(track)))
 
     async def _watch(self, track: MediaStreamTrack) -> None:
@@ -101,6 +107,8 @@ class Watcher:
                 frame = await track.recv()
                 at_s = time.monotonic()
                 if isinstance(frame, av.VideoFrame):
+                    if self.shown is not None:
+                        self.shown(frame)
                     luma = float(frame.to_ndarray(format="gray").mean())
                     self.pictures.append(Seen(at_s, luma, frame if self.keep else None))
                 elif isinstance(frame, av.AudioFrame):
@@ -111,7 +119,19 @@ class Watcher:
             self.over.add(track.kind)
 
     def between(self, from_s: float, to_s: float) -> list[float]:
+        """Return how bright each picture was that came in this stretch."""
         return [seen.luma for seen in self.pictures if from_s <= seen.at_s < to_s]
+
+
+async def first_ms(watcher: Watcher, at_s: float, *, dark: bool, within_s: float = 60.0) -> float:
+    """Return how long after ``at_s`` the first card (dark) came, or the first picture, in ms."""
+
+    def found() -> list[float]:
+        came = watcher.pictures
+        return [s.at_s for s in came if s.at_s > at_s and (s.luma < CARD) is dark]
+
+    await until(lambda: bool(found()), within_s)
+    return (found()[0] - at_s) * 1000
 
 
 def pitch_of(samples: np.ndarray) -> float:
@@ -133,10 +153,26 @@ def prefer(pc: RTCPeerConnection, codec: str) -> None:
 
 
 async def connect(caller: RTCPeerConnection, called: RTCPeerConnection) -> None:
+    """Have the one call the other."""
     await caller.setLocalDescription(await caller.createOffer())
     await called.setRemoteDescription(caller.localDescription)
     await called.setLocalDescription(await called.createAnswer())
     await caller.setRemoteDescription(called.localDescription)
+
+
+@contextlib.asynccontextmanager
+async def watched(track: MediaStreamTrack, watcher: Watcher, codec: str) -> AsyncIterator[None]:
+    """Two peers on this machine: one sends the track, the other one watches it."""
+    here, there = RTCPeerConnection(), RTCPeerConnection()
+    there.on("track", watcher.watch)
+    try:
+        here.addTrack(track)
+        prefer(here, codec)
+        await connect(here, there)
+        yield
+    finally:
+        await here.close()
+        await there.close()
 
 
 async def until(what: Callable[[], bool], within_s: float = 20.0) -> None:
