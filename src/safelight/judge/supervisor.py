@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from safelight.errors import JudgeError
-from safelight.judge import sandbox
+from safelight.judge import kernel, sandbox
 from safelight.judge.exchange import Exchange, LyingError
 from safelight.judge.judge import Answer, JudgeFault
 from safelight.judge.ring import Ring
@@ -268,6 +268,7 @@ class ProcessJudge:
         else:
             self._drop_template()
         self._template = Template(self._bundle, self._worker)
+        kernel.trim_heap()  # what reading and handing over the bundle took and gave back
         return self._fork(self._template)
 
     def _fork(self, template: Template) -> None:

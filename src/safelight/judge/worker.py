@@ -19,7 +19,7 @@ from dataclasses import astuple
 from typing import Final, NoReturn, Protocol
 
 from safelight.errors import JudgeError, SafelightError
-from safelight.judge import carry, sandbox
+from safelight.judge import carry, kernel, sandbox
 from safelight.judge.ring import RING_BYTES, RingReader
 from safelight.judge.wire import (
     QUESTION_BYTES,
@@ -90,8 +90,9 @@ def _get_ready(
     names = tuple(view.name for view in (*bundle.every, *bundle.in_turn))
     del bundle  # what is loaded is loaded; its bytes need not stay
     detectors.self_test()
-    layers = sandbox.prepare(int(order["memory"]), RING_BYTES)
     gc.collect()
+    kernel.trim_heap()  # what loading took and gave back
+    layers = sandbox.prepare(int(order["memory"]), RING_BYTES)
     gc.freeze()  # what is loaded stays shared with every judge that is forked
     return names, detectors, [astuple(layer) for layer in layers]
 
