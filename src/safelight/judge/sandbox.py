@@ -14,7 +14,6 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from safelight.judge import system_calls
@@ -43,6 +42,7 @@ from safelight.sealing.own_memory import (
     no_core_dumps,
     not_traceable,
 )
+from safelight.sealing.programs import SINGLE_THREADED
 from safelight.sealing.steps import (
     deny_files,
     die_with_parent,
@@ -78,13 +78,6 @@ __all__ = [
     "seal",
     "unsupported",
 ]
-
-# A template must have one thread: a fork copies one, and namespaces and Landlock bind one.
-# Libraries that start threads when they are imported ask these. (onnxruntime's is for reports
-# to its maker, which nothing here may send.)
-SINGLE_THREADED: Final = MappingProxyType(
-    {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
-)
 
 _OPEN_FILES: Final = 64  # of the template; a judge may open none
 _PROBE_SECONDS: Final = 60

@@ -102,7 +102,7 @@ class _Bytes:
         return data
 
 
-def nothing() -> None:
+def nothing(_file: int | None) -> None:
     """Seal nothing: whoever reads in its own process goes on having other things to do."""
 
 
@@ -112,15 +112,15 @@ def open_container(
     answer_s: float,
     stall_s: float,
     accept_s: float | None = None,
-    seal: Callable[[], None] = nothing,
+    seal: Callable[[int | None], None] = nothing,
 ) -> Opened:
     """Open the address. It may open no other file or address than the one it names.
 
     ``answer_s``: how long a server may take to answer; ``stall_s``: how long a live source
     may give nothing before it counts as broken off; ``accept_s``: how long to wait for a
-    publisher, None without limit. ``seal`` is called once nothing more has to be opened: of
-    files, and of RTMP, before the first byte of media is looked at; of RTSP, where one step
-    of libav's connects and looks, after that.
+    publisher, None without limit. ``seal`` is called, with the file's descriptor if there is
+    one, once nothing more has to be opened: of files, and of RTMP, before the first byte of
+    media is looked at; of RTSP, where one step of libav's connects and looks, after that.
 
     Raises:
         SourceError: it cannot be opened.
@@ -166,7 +166,7 @@ def open_container(
             timeout=timeout,
             metadata_errors="replace",
         )
-        seal()
+        seal(None)
         return _over(opened) if form == "data" else Opened(opened)
     except (*LIBAV_ERRORS, ValueError) as error:
         raise _not_reached(address, error, accept_s) from error
@@ -219,10 +219,10 @@ def _refuse_other(_url: str, _flags: int, _options: dict[str, str]) -> object:
     raise PermissionError("a source may open no other file or address")
 
 
-def _open_file(address: Address, seal: Callable[[], None]) -> Opened:
+def _open_file(address: Address, seal: Callable[[int | None], None]) -> Opened:
     file = _regular_file(address)
     try:
-        seal()
+        seal(file.fileno())
         head = file.peek(4096)[:4096]
         if not head:
             raise SourceError(f"{address.shown} is empty", "give a video file")
