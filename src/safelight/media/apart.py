@@ -18,9 +18,9 @@ from fractions import Fraction
 from typing import Final
 
 from safelight.errors import IsolationError, SourceError
-from safelight.media import apart_seal
 from safelight.media.address import Address, Kind
 from safelight.media.apart_ring import Inbox
+from safelight.media.apart_seal import FILTERS, OPEN_FILES
 from safelight.media.apart_wire import (
     MAX_BYTES,
     SOURCE,
@@ -43,14 +43,14 @@ from safelight.media.decoding import Decoding, Order
 from safelight.media.fitness import UnfitPictureError
 from safelight.media.interface import SourceInfo
 from safelight.media.tally import Tally
-from safelight.sealing import filters, kernel
+from safelight.sealing import kernel
 from safelight.sealing.layers import REQUIRED
 from safelight.sealing.observing import cpu_seconds, observed
 from safelight.sealing.programs import environment
 from safelight.types import PictureFormat
 
 PROGRAM: Final = "safelight.media.apart_process"
-KINDS: Final = frozenset(apart_seal.FILTERS)
+GO: Final = b"!"
 HINT: Final = "start it again; if it happens again, the source may be made to break decoders"
 
 # So long a file may give nothing while it is read: large pictures, a slow disk.
@@ -61,11 +61,9 @@ _GRACE_S: Final = 5.0
 _MAX_LEFT_OUT: Final = 256
 
 
-def unsupported() -> str | None:
-    """Say why no source can be decoded apart here; None where it can."""
-    if not kernel.is_linux():
-        return "no sandbox is written for this system yet"
-    return filters.why_not()
+def decodes_apart(address: Address) -> bool:
+    """Whether this kind of source is decoded apart on this system: not devices and graphs."""
+    return address.kind in FILTERS and kernel.is_linux()
 
 
 class Apart:
@@ -88,11 +86,12 @@ class Apart:
         process = self._next(order.address)
         try:
             remote = Remote(process, order, tally)
-            remote.wait_until_sealed()
-            self._refuse_weak(process.pid, order.address.kind)
             if order.address.kind is Kind.LISTEN:
-                # Loaded before it is needed: whoever comes back finds somebody listening.
+                # Loaded before it is needed: whoever comes next finds somebody listening.
                 self._spare = self._start(order.address)
+            remote.wait_until_sealed()
+            self._refuse_weak(process, order.address)
+            process.tell(GO)
         except BaseException:
             process.close()
             raise
@@ -130,12 +129,13 @@ class Apart:
             process.kill()
         return process
 
-    def _refuse_weak(self, pid: int, kind: Kind) -> None:
+    def _refuse_weak(self, process: _Process, address: Address) -> None:
         # What the process says of itself is not believed: the kernel has to show it.
-        seen = observed(
-            pid, filters=apart_seal.FILTERS[kind], open_files=apart_seal.OPEN_FILES[kind]
-        )
+        wanted, most = FILTERS[address.kind], OPEN_FILES[address.kind]
+        seen = observed(process.pid, filters=wanted, open_files=most)
         lacking = sorted(set(REQUIRED) - seen)
+        if lacking and process.ended:
+            raise SourceError(f"{address.shown}: {_ENDED}", HINT)
         if lacking and not self._allow_weak:
             raise IsolationError(
                 f"the source cannot be decoded in isolation here (no {', '.join(lacking)})",
@@ -223,7 +223,7 @@ class Remote:
         except OSError:
             data = b""
         if not data:
-            raise UnreadableError("the process that decodes it ended", HINT)
+            raise UnreadableError(_ENDED, HINT)
         return parse(data)
 
     def _picture(self, message: PictureIn) -> Decoded:
@@ -277,6 +277,7 @@ class Remote:
                 return UnreadableError(f"the process that decodes it broke ({what})", HINT)
 
 
+_ENDED: Final = "the process that decodes it ended"
 _LIES: Final = "the process that decodes it says what cannot be"
 
 
@@ -316,6 +317,12 @@ class _Process:
     def pid(self) -> int:
         """Its number."""
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        with self._lock:
+            return self._process.poll() is not None
 
     def tell(self, data: bytes) -> None:
         """Send it something; that it is gone shows when it is heard next."""

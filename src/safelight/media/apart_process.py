@@ -8,6 +8,7 @@ the channel. Its arguments: the channel, the ring, and the guard's process numbe
 from __future__ import annotations
 
 import codecs
+import ctypes
 import importlib
 import os
 import pkgutil
@@ -53,6 +54,11 @@ from safelight.types import Picture, Sound
 NAME: Final = "safelight-source"
 # Another program, and what fetches samples.
 _NOT_NEEDED: Final = frozenset({"av.__main__", "av.datasets"})
+# libavformat/mpegts.c, after EN 300 468.
+_ALPHABETS: Final = (
+    *("ISO6937", *(f"ISO-8859-{part}" for part in range(1, 16) if part != 12)),
+    *("UCS-2BE", "KSC_5601", "GB2312", "BIG5", "UTF-8"),
+)
 _CODECS: Final = ("utf-8", "ascii", "latin-1")
 
 
@@ -90,6 +96,12 @@ class Process:
             os._exit(0)
         return parse_order(data)
 
+    def wait_for_leave(self) -> None:
+        """Say that it is sealed, and wait until the guard has seen it to be so."""
+        self.say(Sealed())
+        if not os.read(self.channel, 1):
+            os._exit(0)
+
     def say(self, message: Message) -> None:
         """Say something to the guard."""
         os.write(self.channel, pack(message))
@@ -112,7 +124,7 @@ def decode(process: Process, order: Order, seal: Callable[[Kind, int | None], No
 
     def sealed(file: int | None = None) -> None:
         seal(order.address.kind, file)
-        process.say(Sealed())
+        process.wait_for_leave()
 
     opened = open_container(
         order.address,
@@ -181,6 +193,9 @@ def main(run: Callable[[Process, Order], None] | None = None) -> NoReturn:
         message = failure(error, order.address.shown)
     with suppress(OSError):  # the guard is gone
         process.say(message)
+        # Ending with something unread would throw away what the guard has not heard yet.
+        while os.read(process.channel, SLOTS):
+            continue
     os._exit(0)
 
 
@@ -188,9 +203,19 @@ def _load_everything() -> None:
     """Load what is else loaded at its first use: once sealed, that would end this process."""
     for name in _CODECS:
         codecs.lookup(name)
+    _load_alphabets()
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if module.name not in _NOT_NEEDED:
             importlib.import_module(module.name)
+
+
+def _load_alphabets() -> None:
+    """Load those that names in MPEG-TS may be written in; the C library keeps what is open."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "iconv_open"):
+        library.iconv_open.restype = ctypes.c_void_p
+        for name in _ALPHABETS:
+            library.iconv_open(b"UTF-8", name.encode())
 
 
 def _run(process: Process, order: Order) -> None:

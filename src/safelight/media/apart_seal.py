@@ -97,7 +97,7 @@ _ADVICE: Final = (4, 8, 14, 102, 103)
 _PR_SET_NAME: Final = 15
 # GETFD, SETFD, GETFL, SETFL
 _FCNTL: Final = (1, 2, 3, 4)
-_FIONREAD, _FIONBIO = 0x541B, 0x5421
+_TCGETS, _FIONREAD, _FIONBIO = 0x5401, 0x541B, 0x5421  # Python asks whether a file is a terminal
 _WRITES: Final = 0o3 | 0o100 | 0o1000 | 0o2000  # how it is opened, CREAT, TRUNC, APPEND
 
 _DECODE_RULES: Final[Rules] = {
@@ -113,7 +113,7 @@ _REACH_RULES: Final[Rules] = {
     "open": ((Is(1, 0, _WRITES),),),
     "openat": ((Is(2, 0, _WRITES),),),
     "fcntl": tuple((Is(1, command),) for command in _FCNTL),
-    "ioctl": ((Is(1, _FIONREAD),), (Is(1, _FIONBIO),)),
+    "ioctl": tuple((Is(1, request),) for request in (_TCGETS, _FIONREAD, _FIONBIO)),
     "prlimit64": ((Is(0, 0),),),
     # What the seal itself needs: SET_DUMPABLE to 0, NO_NEW_PRIVS, SECCOMP, CAP_AMBIENT.
     "prctl": (
