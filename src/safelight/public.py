@@ -12,6 +12,7 @@ from safelight.events import StreamEvent
 from safelight.events_socket import EventsSocket
 from safelight.judge.sandbox import probe as isolation
 from safelight.media.address import redact
+from safelight.media.apart import probe as source_isolation
 from safelight.media.gst_path import gst_plugin_path
 from safelight.opening import (
     bundles_folder,
@@ -62,6 +63,7 @@ __all__ = [
     "redact",
     "serve_call",
     "source",
+    "source_isolation",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

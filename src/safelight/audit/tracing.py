@@ -69,6 +69,7 @@ class Calls:
     pid: int
     counts: Counter[str] = field(default_factory=Counter)  # since its first filter was set
     before: Counter[str] = field(default_factory=Counter)
+    last: Counter[str] = field(default_factory=Counter)  # since its last filter was set
     filters: int = 0
     written: dict[str, str] = field(default_factory=dict)  # path -> the call
     connected: Counter[str] = field(default_factory=Counter)  # "127.0.0.1:80", "unix /path"
@@ -169,11 +170,13 @@ def _note(calls: Calls, name: str, rest: str, folder: str) -> None:
     failed = _FAILED.search(rest) is not None
     if not failed and name in _FILTERS and _FILTERS[name] in rest:
         calls.filters += 1
+        calls.last.clear()
         if calls.filters == 1:
             calls.before, calls.counts = calls.counts, Counter()
             return
         # A further one, that may allow everything, must not wipe out what was done before it.
     calls.counts[name] += 1
+    calls.last[name] += 1
     if name == "prctl" and "PR_SET_DUMPABLE, " in rest and not failed:
         calls.dumpable_off = "SUID_DUMP_DISABLE" in rest
     elif name in _OPENS and any(flag in rest for flag in _WRITES):

@@ -7,22 +7,16 @@ the process's death are faults of the source.
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from typing import Final
 
 from safelight.errors import IsolationError, SourceError
 from safelight.media.address import Address, Kind
-from safelight.media.apart_ring import Inbox
+from safelight.media.apart_child import Child
 from safelight.media.apart_seal import FILTERS, OPEN_FILES
 from safelight.media.apart_wire import (
-    MAX_BYTES,
     SOURCE,
     End,
     Failed,
@@ -45,8 +39,7 @@ from safelight.media.interface import SourceInfo
 from safelight.media.tally import Tally
 from safelight.sealing import kernel
 from safelight.sealing.layers import REQUIRED
-from safelight.sealing.observing import cpu_seconds, observed
-from safelight.sealing.programs import environment
+from safelight.sealing.observing import observed
 from safelight.types import PictureFormat
 
 PROGRAM: Final = "safelight.media.apart_process"
@@ -78,8 +71,8 @@ class Apart:
         self._program = program
         self._lock = threading.Lock()
         self._closed = False
-        self._running: list[_Process] = []
-        self._spare: _Process | None = None
+        self._running: list[Child] = []
+        self._spare: Child | None = None
 
     def open(self, order: Order, tally: Tally) -> Decoding:
         """Open it over there. Raises what ``Decodes.open`` says."""
@@ -105,18 +98,23 @@ class Apart:
         for process in running:
             process.kill()
 
+    def cpu_seconds(self) -> float:
+        """CPU time that the processes that run have used so far, in seconds."""
+        with self._lock:
+            return sum(p.cpu_seconds() for p in self._running)
+
     def pids(self) -> tuple[int, ...]:
         """Process numbers, for those who want to look at them from outside."""
         with self._lock:
             return tuple(p.pid for p in self._running)
 
-    def _next(self, address: Address) -> _Process:
+    def _next(self, address: Address) -> Child:
         spare, self._spare = self._spare, None
         return spare or self._start(address)
 
-    def _start(self, address: Address) -> _Process:
+    def _start(self, address: Address) -> Child:
         try:
-            process = _Process(self._program)
+            process = Child(self._program)
         except OSError as error:
             raise SourceError(
                 f"cannot open {address.shown}: the process that decodes does not start",
@@ -129,11 +127,8 @@ class Apart:
             process.kill()
         return process
 
-    def _refuse_weak(self, process: _Process, address: Address) -> None:
-        # What the process says of itself is not believed: the kernel has to show it.
-        wanted, most = FILTERS[address.kind], OPEN_FILES[address.kind]
-        seen = observed(process.pid, filters=wanted, open_files=most)
-        lacking = sorted(set(REQUIRED) - seen)
+    def _refuse_weak(self, process: Child, address: Address) -> None:
+        lacking = _lacking(process.pid, address.kind)
         if lacking and process.ended:
             raise SourceError(f"{address.shown}: {_ENDED}", HINT)
         if lacking and not self._allow_weak:
@@ -143,10 +138,37 @@ class Apart:
             )
 
 
+def _lacking(pid: int, kind: Kind) -> list[str]:
+    """Return the layers that the kernel does not show; what the process says is not believed."""
+    seen = observed(pid, filters=FILTERS[kind], open_files=OPEN_FILES[kind])
+    return sorted(set(REQUIRED) - seen)
+
+
+def probe() -> str | None:
+    """Say why no source can be decoded apart here; None where it can. Takes half a second."""
+    if not kernel.is_linux():
+        return "no sandbox is written for this system yet"
+    # Any file will do: none of it is looked at.
+    address = Address(Kind.FILE, __file__)
+    try:
+        process = Child(PROGRAM)
+    except OSError as error:
+        return error.strerror or "no process starts"
+    try:
+        order = Order(address, live=False, answer_s=1, stall_s=1)
+        Remote(process, order, Tally()).wait_until_sealed()
+        lacking = _lacking(process.pid, address.kind)
+    except SourceError as error:
+        return error.what
+    finally:
+        process.close()
+    return f"no {', '.join(lacking)}" if lacking else None
+
+
 class Remote:
     """Implements ``Decoding`` for one process. Not to be used before it is sealed."""
 
-    def __init__(self, process: _Process, order: Order, tally: Tally) -> None:
+    def __init__(self, process: Child, order: Order, tally: Tally) -> None:
         self._process = process
         self._order = order
         self._tally = tally
@@ -279,83 +301,3 @@ class Remote:
 
 _ENDED: Final = "the process that decodes it ended"
 _LIES: Final = "the process that decodes it says what cannot be"
-
-
-class _Process:
-    """The other process, its channel and its ring. ``kill`` is for any thread."""
-
-    def __init__(self, program: str) -> None:
-        """Start it. The thread that does so must live as long.
-
-        Raises:
-            OSError: it does not start.
-        """
-        self.ring = Inbox()
-        self._lock = threading.Lock()
-        self.closed = False
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._channel = ours
-        try:
-            with theirs:
-                handles = (theirs.fileno(), self.ring.handle)
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", program, *map(str, (*handles, os.getpid()))],
-                    pass_fds=handles,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    # More arenas would have the C library ask how many processors there are.
-                    env={**environment(), "MALLOC_ARENA_MAX": "2"},
-                    start_new_session=True,
-                )
-        except BaseException:
-            ours.close()
-            self.ring.close()
-            raise
-
-    @property
-    def pid(self) -> int:
-        """Its number."""
-        return self._process.pid
-
-    @property
-    def ended(self) -> bool:
-        """Whether it runs no more."""
-        with self._lock:
-            return self._process.poll() is not None
-
-    def tell(self, data: bytes) -> None:
-        """Send it something; that it is gone shows when it is heard next."""
-        with suppress(OSError):
-            self._channel.send(data)
-
-    def hear(self, patience: float | None) -> bytes:
-        """Wait for a message; empty when it has ended.
-
-        Raises:
-            TimeoutError: none came in so many seconds.
-            OSError: it cannot be heard.
-        """
-        self._channel.settimeout(patience)
-        return self._channel.recv(MAX_BYTES)
-
-    def cpu_seconds(self) -> float:
-        """CPU time that it used so far, in seconds; 0 when it is gone."""
-        try:
-            return cpu_seconds(self.pid)
-        except (OSError, ValueError):
-            return 0.0
-
-    def kill(self) -> None:
-        """End it; whoever listens to it finds that it ended. Safe to call twice."""
-        with self._lock:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
-
-    def close(self) -> None:
-        """End it, and let go of everything. Safe to call twice."""
-        self.kill()
-        self.closed = True
-        self._channel.close()
-        self.ring.close()

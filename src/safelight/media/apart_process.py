@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-import importlib
 import os
-import pkgutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +18,10 @@ from fractions import Fraction
 from typing import Any, Final, NoReturn, cast
 
 import av
+
+# The binding loads this by itself, at the first stream of subtitles: too late.
+import av.subtitles.stream
+import av.subtitles.subtitle
 
 from safelight.errors import SafelightError
 from safelight.media import apart_seal
@@ -52,8 +54,6 @@ from safelight.types import Picture, Sound
 
 # What the kernel keeps of "safelight-source": 15 bytes.
 NAME: Final = "safelight-source"
-# Another program, and what fetches samples.
-_NOT_NEEDED: Final = frozenset({"av.__main__", "av.datasets"})
 # libavformat/mpegts.c, after EN 300 468.
 _ALPHABETS: Final = (
     *("ISO6937", *(f"ISO-8859-{part}" for part in range(1, 16) if part != 12)),
@@ -108,7 +108,7 @@ class Process:
 
     def show(self, pts: int, time_base: Fraction, picture: Upright) -> None:
         """Show a picture to the guard; waits until there is a free slot."""
-        while not self._free:
+        while SLOTS - len(self._free) >= self._ring.most_ahead(picture.format):
             freed = os.read(self.channel, SLOTS)
             if not freed:
                 os._exit(0)
@@ -204,9 +204,6 @@ def _load_everything() -> None:
     for name in _CODECS:
         codecs.lookup(name)
     _load_alphabets()
-    for module in pkgutil.walk_packages(av.__path__, "av."):
-        if module.name not in _NOT_NEEDED:
-            importlib.import_module(module.name)
 
 
 def _load_alphabets() -> None:
