@@ -168,6 +168,7 @@ def _whole_lines(log: Path) -> Iterator[tuple[int, str]]:
 
 def _note(calls: Calls, name: str, rest: str, folder: str) -> None:
     failed = _FAILED.search(rest) is not None
+    calls.last[name] += 1
     if not failed and name in _FILTERS and _FILTERS[name] in rest:
         calls.filters += 1
         calls.last.clear()
@@ -176,7 +177,6 @@ def _note(calls: Calls, name: str, rest: str, folder: str) -> None:
             return
         # A further one, that may allow everything, must not wipe out what was done before it.
     calls.counts[name] += 1
-    calls.last[name] += 1
     if name == "prctl" and "PR_SET_DUMPABLE, " in rest and not failed:
         calls.dumpable_off = "SUID_DUMP_DISABLE" in rest
     elif name in _OPENS and any(flag in rest for flag in _WRITES):
