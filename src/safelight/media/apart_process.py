@@ -11,6 +11,7 @@ import codecs
 import ctypes
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -219,7 +220,13 @@ def _run(process: Process, order: Order) -> None:
     def seal(kind: Kind, file: int | None) -> None:
         apart_seal.seal(kind, channel=process.channel, file=file)
 
-    apart_seal.reach(order.address.kind)
+    address = order.address
+    if address.host is not None:
+        # The C library loads what looks up names at its first use. libav asks again, and says
+        # what is wrong with a name.
+        with suppress(OSError, UnicodeError):
+            socket.getaddrinfo(address.host, address.port)
+    apart_seal.reach(address.kind)
     decode(process, order, seal)
 
 
