@@ -221,8 +221,11 @@ def _say_all(messages: list[bytes]) -> Act:
     def say(process: Process) -> None:
         for message in messages:
             os.write(process.channel, message)
-        # A lie after which it goes on as if nothing were.
-        _then(lambda _: None)(process)
+        # A lie after which it goes on as if nothing were: believed, it would show pictures.
+        if not any(message[0] == _OPEN[0] for message in messages):
+            process.say(OPENED)
+        for number in range(3):
+            picture(number)(process)
 
     return say
 

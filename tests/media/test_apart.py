@@ -317,6 +317,8 @@ def test_it_dies_with_its_guard(tmp_path: Path) -> None:
         assert guard.stdout is not None
         pid = int(guard.stdout.readline())
         assert guard.stdout.readline().strip() == "safelight-sourc"
+        # Stopped, so that it cannot notice by itself.
+        os.kill(pid, signal.SIGSTOP)
         guard.kill()
     until = time.monotonic() + 5
     while time.monotonic() < until and Path(f"/proc/{pid}/comm").exists():
