@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from safelight.errors import JudgeError
-from safelight.judge import kernel, sandbox
+from safelight.judge import sandbox
 from safelight.judge.exchange import Exchange, LyingError
 from safelight.judge.judge import Answer, JudgeFault
 from safelight.judge.ring import Ring
@@ -28,6 +28,7 @@ from safelight.judge.sandbox import Layer
 from safelight.judge.template import FORK_S, HINT, Template, heard, layers_of
 from safelight.judge.wire import WireError
 from safelight.judge.worker import MAX_CONTROL_BYTES
+from safelight.sealing import kernel
 from safelight.types import Picture, Token, VerifiedBundle
 
 Listener = Callable[[Answer | JudgeFault], None]

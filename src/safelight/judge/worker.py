@@ -19,7 +19,7 @@ from dataclasses import astuple
 from typing import Final, NoReturn, Protocol
 
 from safelight.errors import JudgeError, SafelightError
-from safelight.judge import carry, kernel, sandbox
+from safelight.judge import carry, sandbox
 from safelight.judge.ring import RING_BYTES, RingReader
 from safelight.judge.wire import (
     QUESTION_BYTES,
@@ -28,6 +28,7 @@ from safelight.judge.wire import (
     pack_broke,
     parse_question,
 )
+from safelight.sealing import kernel
 from safelight.types import Evidence, Picture, VerifiedBundle
 
 MAX_CONTROL_BYTES: Final = 65_536
