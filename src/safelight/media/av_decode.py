@@ -94,7 +94,7 @@ class Decoder:
         _count_left_out(container, (self._video, self._audio), tally)
         context = self._video.codec_context
         context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
-        self._coded = None if coded is None else CodedReader(self._video, coded)
+        self._coded = None if coded is None else CodedReader(self._video, coded, tally)
         context.thread_count = 2
         # Threads by frame would hold a live picture back for as many frames as threads.
         context.thread_type = ThreadType.SLICE if live else ThreadType.AUTO
