@@ -96,9 +96,10 @@ class Held:
         if live and reference is not None and self._may_lean_on(reference):
             likeness = self._gate.compare(picture, reference.picture)
             # Inheriting must not put off a further view: it may see what the first cannot.
-            due = self._view_due(frame.pts_ns, self._limits.in_turn_every_ns)
-            free = not due and not self._audited(frame.seq)
-            if likeness.still and free and self._fresh(entry, reference):
+            # An audit falls on any frame: whoever could tell which are judged would show
+            # something else, again and again, in all the others.
+            due = self._view_due(frame.pts_ns, limits.in_turn_every_ns) or self._audited(frame.seq)
+            if likeness.still and not due and self._fresh(entry, reference):
                 entry.still_of = reference
                 self.queue.append(entry)
                 return out
