@@ -95,7 +95,9 @@ class Decoder:
         context = self._video.codec_context
         context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
         self._coded = None if coded is None else CodedReader(self._video, coded, tally)
-        context.thread_count = 2
+        # Threads by slice do not notice slices that overlap, and then make another picture than
+        # one thread does: where a picture may leave as it came, that would not be the judged one.
+        context.thread_count = 1 if live and coded is not None else 2
         # Threads by frame would hold a live picture back for as many frames as threads.
         context.thread_type = ThreadType.SLICE if live else ThreadType.AUTO
 
