@@ -269,8 +269,8 @@ def cool_down_from_before() -> Story:
 
 @story("bracket-with-a-bad-end")
 def bracket_with_a_bad_end() -> Story:
-    """A right end that is not clear: every frame between is judged, oldest first."""
-    made = Story(FILE)
+    """A right end that is not clear: every frame between is judged, oldest first. No audits."""
+    made = Story(dataclasses.replace(FILE, audit_one_in=1 << 40, audit_between_one_in=1 << 40))
     for name in "ABCA":
         made.picture(name)
         made.answer(CLEAR)
@@ -281,6 +281,19 @@ def bracket_with_a_bad_end() -> Story:
     made.answer(scores(0.6))
     while made.open:
         made.answer(CLEAR)
+    made.end()
+    return made
+
+
+@story("audit-in-a-bracket")
+def audit_in_a_bracket() -> Story:
+    """Frames that differ a little from the last judged one: an audit makes one a right end."""
+    made = Story(dataclasses.replace(FILE, audit_one_in=4, audit_between_one_in=4))
+    for number in range(24):
+        made.picture("ABC"[number % 3])
+        while made.open:
+            made.answer(CLEAR)
+        made.now += STEP_MS
     made.end()
     return made
 

@@ -80,6 +80,7 @@ LIMITS = {
         ahead=2,
         sound_backlog=4,
         audit_one_in=2,
+        audit_between_one_in=2,
         sample_every_ns=60 * NS_PER_MS,
         lift_span_ns=150 * NS_PER_MS,
         faults_to_interrupt=2,

@@ -61,6 +61,7 @@ LIVE = Limits(
     bracket_span_permille=1000,
     still_age_ns=100 * NS_PER_MS,
     audit_one_in=4,
+    audit_between_one_in=4,
     sample_every_ns=100 * NS_PER_MS,
     silence_after_ns=75 * NS_PER_MS,
     codec_frame_samples=16,

@@ -61,6 +61,7 @@ MOVING = "ABC"  # a person moving: each differs a little from the others
 GATE = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE, ("A", "C"): CLOSE})
 SECRET = b"sixteen bytes and more"
 LIVE, CALL, FILE = Limits(), Limits(hold_ns=0), Limits(patient=True)
+NEVER = 1 << 40  # for an audit, which would fall on any frame
 FPS = 30
 MS = Fraction(1, 1000)
 
@@ -195,7 +196,10 @@ def test_a_canary_at_every_place_in_a_bracket() -> None:
 
 
 def test_if_an_end_is_not_clear_every_frame_between_is_judged_oldest_first() -> None:
-    book = Playbook(engine(FILE), records=False)
+    book = Playbook(
+        engine(dataclasses.replace(FILE, audit_one_in=NEVER, audit_between_one_in=NEVER)),
+        records=False,
+    )
     book >> StreamStarted(0)
     for seq in range(4):
         book >> picture(seq, "A", seq * 40) << f"ask {seq} {VIEW}"
@@ -256,7 +260,7 @@ def test_a_right_end_that_answers_after_a_frame_s_deadline_does_not_release_it()
 
 
 def test_an_end_that_contradicts_itself_after_it_left_releases_nothing_more() -> None:
-    book = opened()
+    book = opened(dataclasses.replace(LIVE, audit_one_in=NEVER, audit_between_one_in=NEVER))
     left = 12
     book.feed(picture(left, "D", left * 40))
     book.feed(picture(left + 1, "A", (left + 1) * 40))
@@ -380,7 +384,7 @@ def test_a_short_file_waits_for_its_judge_at_the_end_too(count: int) -> None:
 
 
 def test_a_judge_fault_covers_what_has_no_answer_and_starts_closed() -> None:
-    book = opened()
+    book = opened(dataclasses.replace(LIVE, audit_one_in=NEVER, audit_between_one_in=NEVER))
     book.feed(picture(12, "S", 12 * 40))
     assert book.open == [12]
     book.feed(Fault(12 * 40 * NS_PER_MS, FaultKind.JUDGE))
@@ -693,7 +697,7 @@ def test_the_end_is_said_once_and_last() -> None:
 
 def test_frames_that_inherit_do_not_open_a_stream() -> None:
     """Judged clear before a fault, and four more that took over: that is one clear frame."""
-    book = opened(dataclasses.replace(LIVE, audit_one_in=1 << 40))
+    book = opened(dataclasses.replace(LIVE, audit_one_in=NEVER, audit_between_one_in=NEVER))
     book.feed(picture(12, "X", 12 * 40))
     book.feed(picture(13, "Y", 13 * 40))
     book.feed(book.answer(13, scores(0.0), now_ns=book.now_ns))

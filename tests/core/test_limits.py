@@ -35,6 +35,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         {"turn_age_ns": 3 * NS_PER_S + 1},
         {"backlog": 8},
         {"audit_one_in": 0},
+        {"audit_between_one_in": 0},
         {"grace_ns": -1},
         {"open_span_ns": -1},
         {"changes_per_s": 0},

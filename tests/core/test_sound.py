@@ -65,6 +65,24 @@ def test_what_comes_before_the_first_picture_is_silent() -> None:
     assert ear.settle() == [[(0, 15)]]
 
 
+@pytest.mark.parametrize(("limits", "silent"), [(LIMITS, True), (PATIENT, False)])
+def test_sound_that_comes_late_is_not_heard_under_a_cover(limits: Limits, silent: bool) -> None:
+    """A hole is left in the sound while pictures are clear, and filled once there is a cover."""
+    ear = Ear(limits)
+    for pts in range(0, 1000, 20):
+        ear.picture(pts)
+    ear.chunk(500)
+    assert ear.settle() == [[]], "late, but nothing is covered"
+    for pts in range(1000, 1300, 20):
+        ear.picture(pts, released=False)
+    ear.chunk(600)
+    ear.chunk(1020)
+    assert ear.settle() == [[(600, 620)] if silent else [], [(1020, 1040)]]
+    ear.picture(1300)
+    ear.chunk(620)
+    assert ear.settle() == [[]]
+
+
 def test_a_cover_is_silent_from_a_codec_frame_before_to_one_after() -> None:
     ear = Ear()
     ear.picture(0)
@@ -110,9 +128,9 @@ def test_no_picture_for_250_ms_is_silence_whether_a_card_follows_or_not() -> Non
     for released in (True, False):
         ear = Ear()
         ear.picture(0)
+        ear.chunk(100, 500)
         ear.picture(1000, released=released)
         ear.picture(1100, released=released)
-        ear.chunk(100, 500)
         assert ear.settle() == [[(250, 600)]], released
 
 

@@ -20,7 +20,9 @@ MS = Fraction(1, 1000)
 MORE = "whole"
 # "B" is still to "A", and "C" to "B", but "C" is no longer still to "A".
 GATE = ScriptedGate({("A", "B"): SAME, ("B", "C"): SAME, ("A", "C"): CLOSE})
-LIMITS = dataclasses.replace(Limits(), audit_one_in=1 << 62, still_age_ns=2_000_000_000)
+LIMITS = dataclasses.replace(
+    Limits(), audit_one_in=1 << 62, audit_between_one_in=1 << 62, still_age_ns=2_000_000_000
+)
 CLEAR = scores(0.0, None, (VIEW, MORE))
 
 

@@ -7,11 +7,11 @@ from typing import Final
 from tests.fuzz.target import Target, check, check_no_release
 
 from safelight.media.h264 import (
-    NotCopyableError,
     ParameterSets,
     access_unit,
     parameter_sets,
 )
+from safelight.media.h264_sets import NotCopyableError
 
 _SPS: Final = bytes.fromhex("6764001facb402802dd80b64000003000400000300f03c60ca80")
 _PPS: Final = bytes.fromhex("68ef0fcb")

@@ -54,6 +54,7 @@ _LIVE: Final = Limits(
     bracket_frames=3,
     still_age_ns=300 * NS_PER_MS,
     audit_one_in=4,
+    audit_between_one_in=4,
     sample_every_ns=100 * NS_PER_MS,
     codec_frame_samples=16,
     backlog=6,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from safelight.media.h264 import (
-    NotCopyableError,
     ParameterSets,
     access_unit,
     from_byte_stream,
     parameter_sets,
     slices_of_ours,
 )
+from safelight.media.h264_sets import NotCopyableError
 
 # From x264: High, 1280x720.
 SPS = bytes.fromhex("6764001facb402802dd80b64000003000400000300f03c60ca80")
@@ -95,7 +95,7 @@ def test_other_parameter_sets_are_not_taken(record: bytes | None) -> None:
 
 def test_two_encoders_sets_stand_side_by_side() -> None:
     assert (SETS.sps_id, SETS.pps_ids, SETS.leaves_room) == (0, frozenset({0}), True)
-    ours_sps = bytes.fromhex("6764001f040b2d00a00b7420")
+    ours_sps = bytes.fromhex("6764001e040b2d01405fc44bff80a0009c88000003000800000301e478b175")
     ours_pps = bytes.fromhex("68040082f06f2c")
     both = SETS.with_another(ours_sps, ours_pps)
     assert both[:6] == b"\x01\x64\x00\x1f\xff\xe2"

@@ -8,13 +8,12 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.media.test_h264 import SETS
 
 from safelight.media.coded import CodedPicture
-from safelight.media.h264 import ParameterSets
 from safelight.media.splicing import Shown, Splicer
 from safelight.types import Picture, PictureFormat
 
-SETS = ParameterSets(b"", b"", (), b"", 4)
 PICTURE = Picture(
     PictureFormat(16, 16), np.zeros((16, 16), np.uint8), *(np.zeros((8, 8), np.uint8),) * 2
 )

@@ -79,8 +79,8 @@ class Held:
         """Return the token of a frame: nobody without the secret can guess its nonce."""
         return Token(self._stream, seq, self._hash(b"token", seq))
 
-    def _audited(self, seq: int) -> bool:
-        return self._hash(b"audit", seq) % self._limits.audit_one_in == 0
+    def _audited(self, seq: int, one_in: int) -> bool:
+        return self._hash(b"audit", seq) % one_in == 0
 
     # --- arrival --------------------------------------------------------------------------
 
@@ -98,14 +98,18 @@ class Held:
             # Inheriting must not put off a further view: it may see what the first cannot.
             due = self._turns.is_due(frame.pts_ns, limits.in_turn_every_ns)
             still = likeness.still and self._fresh(entry, reference)
-            if still and not self._audited(frame.seq) and (not due or self._view_rests(entry)):
+            # An audit falls on any frame: whoever could tell which are judged would show
+            # something else, again and again, in all the others.
+            one_in = limits.audit_one_in if still else limits.audit_between_one_in
+            audited = self._audited(frame.seq, one_in)
+            if still and not audited and (not due or self._view_rests(entry)):
                 entry.still_of = reference
                 self.queue.append(entry)
                 return out
             if limits.hold_ns and likeness.close and self._within(entry, reference):
                 entry.left = reference
                 self.queue.append(entry)
-                if due or self._span_used(entry, reference):
+                if due or audited or self._span_used(entry, reference):
                     out += self._promote(entry, now_ns)
                 return out
             # It differs too much to inherit. The frame just before it closes the bracket of

@@ -38,7 +38,10 @@ class Limits:
     bracket_frames: int = 8
     bracket_span_permille: int = 800
     still_age_ns: int = NS_PER_S
+    # Which of the frames that could inherit are judged all the same, by a secret: a frame that
+    # is still to a judged one leaves little room, one between two ends leaves more.
     audit_one_in: int = 64
+    audit_between_one_in: int = 16
     # Others inherit from a frame whose score is below this share of the policy's lowest limit.
     vouch_permille: int = 500
 
@@ -99,6 +102,7 @@ class Limits:
             self.open_frames,
             self.changes_per_s,
             self.audit_one_in,
+            self.audit_between_one_in,
             self.codec_frame_samples,
             self.sound_backlog,
             self.ahead,

@@ -1,8 +1,9 @@
 """Sound follows the picture: it is not judged, so it leaves only under pictures that left.
 
 A chunk waits until the pictures around it are settled, one codec frame further than it
-reaches; whatever lies under a cover, or within one codec frame of one, is silenced. A lossy
-codec smears a sample over its neighbours, hence the margin.
+reaches; whatever lies under a cover, or within one codec frame of one, is silenced, and so is
+what comes late while there is one. A lossy codec smears a sample over its neighbours, hence
+the margin.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class _Chunk:
     arrived_ns: int
     margin_ns: int
     clock: int
+    late: bool
 
 
 class _Silence(NamedTuple):
@@ -62,7 +64,16 @@ class SoundHold:
         start = frame.pts_ns
         length = -(-sound.samples.shape[1] * NS_PER_S // sound.rate)
         margin = -(-self._limits.codec_frame_samples * NS_PER_S // sound.rate)
-        self._chunks.append(_Chunk(token, start, start + length, frame.arrived_ns, margin, clock))
+        end = start + length
+        # Who listens to a live stream as it comes does not look at stream time, and would hear
+        # this with what is shown now.
+        late = (
+            not self._limits.patient
+            and self._settled_to is not None
+            and clock == self._clock
+            and self._settled_to - end - margin > self._limits.silence_after_ns
+        )
+        self._chunks.append(_Chunk(token, start, end, frame.arrived_ns, margin, clock, late))
         if len(self._chunks) > self._limits.sound_backlog:
             return [_silenced(self._chunks.popleft())]
         return []
@@ -116,7 +127,7 @@ class SoundHold:
             whole = reach >= chunk.end_ns + chunk.margin_ns
             if ended and not whole and chunk.start_ns >= reach:
                 out.append(Drop(chunk.token, Reason.END))
-            elif shut and (whole or ended):
+            elif (shut or (chunk.late and self._covered)) and (whole or ended):
                 out.append(_silenced(chunk))
             elif whole or ended:
                 # At the end sound reaches as far as the last picture's time.

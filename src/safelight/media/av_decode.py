@@ -109,8 +109,10 @@ class Decoder:
         _count_left_out(container, (self._video, self._audio), tally)
         context = self._video.codec_context
         context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
-        self._coded = None if coded is None else CodedReader(self._video, coded)
-        context.thread_count = 2
+        self._coded = None if coded is None else CodedReader(self._video, coded, tally)
+        # Threads by slice do not notice slices that overlap, and then make another picture than
+        # one thread does: where a picture may leave as it came, that would not be the judged one.
+        context.thread_count = 1 if live and coded is not None else 2
         # Threads by frame would hold a live picture back for as many frames as threads.
         context.thread_type = ThreadType.SLICE if live else ThreadType.AUTO
 

@@ -26,11 +26,11 @@ from safelight.media.av_encode import (
 from safelight.media.coded import CodedPicture, CodedPictures
 from safelight.media.fit import fit
 from safelight.media.h264 import (
-    NotCopyableError,
     ParameterSets,
     from_byte_stream,
     slices_of_ours,
 )
+from safelight.media.h264_sets import NotCopyableError
 from safelight.media.interface import SourceInfo
 from safelight.media.splicing import Shown, Splicer
 from safelight.media.timeline import Timeline

@@ -6,15 +6,28 @@ stores it). Nothing here decodes a picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 from typing import Final
+
+from safelight.media.h264_sets import (
+    Bits,
+    NotCopyableError,
+    PictureSet,
+    SequenceSet,
+    picture_set,
+    sequence_set,
+    unescaped,
+)
 
 SLICE: Final = 1
 IDR_SLICE: Final = 5
+_SEI: Final = 6
 _SPS: Final = 7
 _PPS: Final = 8
 # SEI, access unit delimiter, end of sequence, end of stream, filler: nothing is decoded from them.
 _LEFT_OUT: Final = frozenset({6, 9, 10, 11, 12})
+_FILLER: Final = b"\x0c"
 # The number that our own parameter sets bear beside another encoder's: the last there is.
 OUR_ID: Final = 31
 _BASELINE: Final = 66
@@ -22,11 +35,11 @@ _MAIN: Final = 77
 _HIGH: Final = 100
 # The other profiles have pictures that a usual decoder does not show as ours does.
 _PROFILES: Final = frozenset({_BASELINE, _MAIN, _HIGH})
+# 4:2:0, 8 bits, 8 bits, no further sets.
+_HIGH_TAIL: Final = b"\xfd\xf8\xf8\x00"
 _MOST_UNITS: Final = 1024
-
-
-class NotCopyableError(ValueError):
-    """What came is not of the plain kind that may be passed on as it is."""
+# P, B, I, and each again where all slices of a picture are of one type.
+_SLICE_TYPES: Final = frozenset({0, 1, 2, 5, 6, 7})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +47,11 @@ class ParameterSets:
     """What a container says once: the sets that slices refer to, and how units are stored.
 
     ``head``: the first bytes of an avcC record, profile and level. ``tail``: what follows the
-    sets there. ``length_size``: bytes of a unit's length.
+    sets there. ``length_size``: bytes of a unit's length. ``sequence`` and ``pictures``, by
+    their numbers, are what the sets say.
+
+    Raises:
+        NotCopyableError: a set says what is not taken.
     """
 
     head: bytes
@@ -42,16 +59,28 @@ class ParameterSets:
     pps: tuple[bytes, ...]
     tail: bytes
     length_size: int
+    sequence: SequenceSet = field(init=False, compare=False, repr=False)
+    pictures: dict[int, PictureSet] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        sequence = sequence_set(self.sps)
+        read = [picture_set(unit, sequence) for unit in self.pps]
+        pictures = {each.number: each for each in read}
+        if len(pictures) != len(read):
+            # Which of two holds is a matter of order.
+            raise NotCopyableError("two of its parameter sets bear one number")
+        object.__setattr__(self, "sequence", sequence)
+        object.__setattr__(self, "pictures", pictures)
 
     @property
     def sps_id(self) -> int:
         """The id of the sequence parameter set."""
-        return _Bits(_unescaped(self.sps[4:])).number()
+        return self.sequence.number
 
     @property
     def pps_ids(self) -> frozenset[int]:
         """The ids of the picture parameter sets."""
-        return frozenset(_Bits(_unescaped(unit[1:])).number() for unit in self.pps)
+        return frozenset(self.pictures)
 
     @property
     def leaves_room(self) -> bool:
@@ -86,12 +115,14 @@ def parameter_sets(record: bytes | None) -> ParameterSets:
     pps, at = _sets(record, at + 1, record[at])
     if len(sps) != 1 or not pps or sps[0][0] & 0x1F != _SPS or sps[0][1] != profile:
         raise NotCopyableError("it has more than one sequence parameter set")
-    if any(unit[0] & 0x1F != _PPS for unit in pps) or len(sps[0]) < 5:
+    if any(unit[0] & 0x1F != _PPS for unit in pps) or sps[0][1:4] != record[1:4]:
         raise NotCopyableError("its parameter sets are not such")
-    found = ParameterSets(record[:6], sps[0], tuple(pps), record[at:], (record[4] & 3) + 1)
-    if found.sps_id > 31 or any(number > 255 for number in found.pps_ids):
-        raise NotCopyableError("its parameter sets bear numbers that there are not")
-    return found
+    length_size = (record[4] & 3) + 1
+    if length_size == 3:
+        raise NotCopyableError("its units are not stored as they should be")
+    # What follows the sets is not looked at by anybody, and could be anything: said anew.
+    tail = _HIGH_TAIL if profile == _HIGH else b""
+    return ParameterSets(record[:6], sps[0], tuple(pps), tail, length_size)
 
 
 def _sets(record: bytes, at: int, count: int) -> tuple[list[bytes], int]:
@@ -108,10 +139,19 @@ def _sets(record: bytes, at: int, count: int) -> tuple[list[bytes], int]:
 
 @dataclass(frozen=True, slots=True)
 class AccessUnit:
-    """The slices of one picture, each with a length of 4 bytes before it, and nothing else."""
+    """The slices of one picture, each with a length of 4 bytes before it, and nothing else.
+
+    ``blanked``: the packet with filler instead of everything else. ``frame_num``: a reference
+    picture counts it up by one, from an IDR picture's 0. ``sei``: how many units of that kind
+    hung on it.
+    """
 
     data: bytes
+    blanked: bytes
     idr: bool
+    is_reference: bool
+    frame_num: int
+    sei: int
 
 
 def access_unit(packet: bytes, sets: ParameterSets) -> AccessUnit:
@@ -121,7 +161,9 @@ def access_unit(packet: bytes, sets: ParameterSets) -> AccessUnit:
         NotCopyableError: it holds anything else than slices of one picture, these parameter
             sets, and what is left out (SEI, delimiters, filler).
     """
-    slices = []
+    slices: list[bytes] = []
+    blanked: list[bytes] = []
+    sei = 0
     for unit in _units(packet, sets.length_size):
         kind = unit[0] & 0x1F
         if unit[0] & 0x80:
@@ -134,19 +176,54 @@ def access_unit(packet: bytes, sets: ParameterSets) -> AccessUnit:
             raise NotCopyableError("a picture parameter set changed")
         elif kind not in (_SPS, _PPS) and kind not in _LEFT_OUT:
             raise NotCopyableError(f"it holds units of type {kind}")
-    kinds = {unit[0] & 0x1F for unit in slices}
-    if len(kinds) != 1 or any(len(unit) < 3 for unit in slices):
-        raise NotCopyableError("it holds no slices, or such of two kinds")
-    first = [_Bits(_unescaped(unit[1:9])).number() == 0 for unit in slices]
-    if not first[0] or sum(first) != 1:
-        # The second field of a picture, or two pictures.
-        raise NotCopyableError("it does not hold one whole picture")
-    for unit in slices:
-        bits = _Bits(_unescaped(unit[1:33]))
-        bits.number(), bits.number()  # first macroblock, type
-        if bits.number() not in sets.pps_ids:
-            raise NotCopyableError("a slice refers to a parameter set that is not there")
-    return AccessUnit(b"".join(_with_length(u, 4) for u in slices), kinds == {IDR_SLICE})
+        blanked.append(unit if kind in (SLICE, IDR_SLICE) else _FILLER + b"\xff" * (len(unit) - 1))
+        sei += kind == _SEI
+    heads = [_head(unit, sets) for unit in slices]
+    if len({head.of_picture for head in heads}) != 1:
+        raise NotCopyableError("it holds no slices, or such of two pictures")
+    firsts = [head.first for head in heads]
+    if firsts[0] or any(b <= a for a, b in itertools.pairwise(firsts)):
+        raise NotCopyableError("it does not hold one whole picture, in order")
+    idr = slices[0][0] & 0x1F == IDR_SLICE
+    is_reference = bool(slices[0][0] & 0x60)
+    if idr and (heads[0].frame_num or not is_reference):
+        raise NotCopyableError("it begins anew in a way that there is not")
+    return AccessUnit(
+        b"".join(_with_length(u, 4) for u in slices),
+        b"".join(_with_length(u, sets.length_size) for u in blanked),
+        idr,
+        is_reference,
+        heads[0].frame_num,
+        sei,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """``first``: a slice's first macroblock. ``of_picture``: what all slices of a picture share."""
+
+    first: int
+    frame_num: int
+    of_picture: tuple[int, ...]
+
+
+def _head(unit: bytes, sets: ParameterSets) -> _Head:
+    bits = Bits(unescaped(unit[1:65]))
+    first, kind, number = bits.number(), bits.number(), bits.number()
+    picture = sets.pictures.get(number)
+    if kind not in _SLICE_TYPES or picture is None:
+        raise NotCopyableError("a slice refers to a parameter set that is not there")
+    sequence = sets.sequence
+    frame_num = bits.take(sequence.frame_num_bits)
+    of_picture = [unit[0], number, frame_num]
+    if unit[0] & 0x1F == IDR_SLICE:
+        of_picture.append(bits.number())
+    of_picture.append(bits.take(sequence.poc_bits))
+    if sequence.poc_deltas:
+        of_picture.append(bits.number())
+    if picture.poc_of_bottom and (sequence.poc_deltas or sequence.poc_bits):
+        of_picture.append(bits.number())
+    return _Head(first, frame_num, tuple(of_picture))
 
 
 def _units(packet: bytes, length_size: int) -> list[bytes]:
@@ -176,38 +253,3 @@ def slices_of_ours(data: bytes) -> bytes:
 
 def _with_length(unit: bytes, size: int) -> bytes:
     return len(unit).to_bytes(size, "big") + unit
-
-
-def _unescaped(data: bytes) -> bytes:
-    """Remove the bytes that keep start codes from appearing inside a unit."""
-    return data.replace(b"\0\0\3", b"\0\0")
-
-
-class _Bits:
-    """Reads bits, highest first, and Exp-Golomb numbers."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self._left = len(data) * 8
-
-    def number(self) -> int:
-        """Read one ``ue(v)``.
-
-        Raises:
-            NotCopyableError: the data ends.
-        """
-        zeros = 0
-        while not self._bit():
-            zeros += 1
-            if zeros > 31:
-                raise NotCopyableError("a number that cannot be")
-        value = 1
-        for _ in range(zeros):
-            value = value << 1 | self._bit()
-        return value - 1
-
-    def _bit(self) -> int:
-        if self._left == 0:
-            raise NotCopyableError("it ends too early")
-        self._left -= 1
-        return self._value >> self._left & 1
