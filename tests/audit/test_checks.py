@@ -96,6 +96,39 @@ def test_a_judge_under_its_templates_filter_alone_is_not_sealed() -> None:
     assert checks.sandbox(found).verdict == "red"
 
 
+@pytest.mark.parametrize("pid", [GUARD, TEMPLATE, WORKER])
+def test_what_is_told_by_a_name_or_a_command_line_is_seen(pid: int) -> None:
+    """Both are shown to every user of the machine."""
+    lines = {
+        GUARD: ("python", "guard", "in", "out"),
+        TEMPLATE: ("python", "safelight.judge.worker"),
+    }
+    found = facts()
+    seen = found.watch.processes[pid]
+    seen.lines = [("/usr/bin/strace", "--", "guard"), lines.get(pid, lines[TEMPLATE])]
+    assert checks.processes(found).verdict == "clean"
+    seen.names.append("s08371")
+    assert "was called s08371" in "".join(checks.processes(found).found)
+    seen.names.pop()
+    seen.lines.append(("0.8371", "guard", "safelight.judge.worker"))
+    assert "command line 1 times" in "".join(checks.processes(found).found)
+
+
+def test_what_is_told_by_the_name_of_a_thread_is_seen() -> None:
+    found = facts()
+    found.guard.threads = {GUARD: ["python"], 77: ["python", "av:h264:df0"]}
+    assert checks.processes(found).verdict == "clean"
+    found.guard.threads[77] += ["s08371", "s08402"]
+    assert "4 names in turn" in "".join(checks.processes(found).found)
+
+
+def test_a_program_that_becomes_another_is_no_violation() -> None:
+    found = facts()
+    found.guard.names = ["sh", "python3.11"]
+    found.guard.lines = [("sh", "wrapper", "guard"), ("python3.11", "-m", "safelight", "guard")]
+    assert checks.processes(found).verdict == "clean"
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -105,6 +138,9 @@ def test_a_judge_under_its_templates_filter_alone_is_not_sealed() -> None:
         "io_uring_setup(8, 0x1) = 3",
         "process_vm_writev(77, 0x1, 1, 0x2, 1, 0) = 64",
         'fsetxattr(3, "user.x", ""..., 64, 0) = 0',
+        'setxattr("sink.mp4", "user.x", ""..., 64, 0) = 0',
+        'utimensat(AT_FDCWD</w>, "report.json", [{tv_sec=837, tv_nsec=0}, UTIME_OMIT], 0) = 0',
+        "fchmod(3</w/sink.mp4>, 0751) = 0",
     ],
 )
 def test_what_is_left_with_the_kernel_is_no_file_and_is_seen(call: str, tmp_path: Path) -> None:
