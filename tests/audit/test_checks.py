@@ -126,6 +126,9 @@ def test_a_program_that_becomes_another_is_no_violation() -> None:
     found = facts()
     found.guard.names = ["sh", "python3.11"]
     found.guard.lines = [("sh", "wrapper", "guard"), ("python3.11", "-m", "safelight", "guard")]
+    finder = process(13, TEMPLATE, "ldconfig", 0)
+    finder.lines = [("python", "-m", "safelight.judge.worker"), ("sh", "-c", "x"), ("ldconfig",)]
+    found.watch.processes[13] = finder
     assert checks.processes(found).verdict == "clean"
 
 

@@ -59,6 +59,8 @@ def _told_by_name(facts: Facts) -> list[str]:
 
 def _own_lines(facts: Facts, seen: Seen) -> list[tuple[str, ...]]:
     """Its command lines from its own on; before, it is the line of whoever started it."""
+    if facts.who(seen.pid) not in {"guard", "template", "judge"}:
+        return []  # a program on its way to becoming another, which is looked at by its name
     word = "guard" if seen.pid == facts.guard.pid else _WORKER
     is_own = [word in line and not line[0].endswith("strace") for line in seen.lines]
     return seen.lines[is_own.index(True) :] if True in is_own else []
