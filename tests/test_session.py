@@ -98,6 +98,23 @@ def test_an_honest_judge_lets_the_rest_leave(tmp_path: Path) -> None:
     assert sink.whole is True
 
 
+def test_the_counts_of_a_report_tell_one_bit_of_a_score_and_no_more(tmp_path: Path) -> None:
+    """What promise 8 does not keep (docs/threat-model.md): whether pictures vouch."""
+    judged = {}
+    for score in (0.01, 0.05, 0.09, 0.11, 0.15, 0.19):
+        reply = Says(scores(score))
+        sink, session = guarded(
+            [picture(50)] * 90, lambda *_, r=reply: r, tmp_path, secret=b"of this test alone"
+        )
+        report = session.wait()
+        assert report is not None
+        assert len(released(sink)) == 90
+        judged[score] = report.frames.judged
+    print(judged)  # noqa: T201
+    assert len({judged[score] for score in (0.01, 0.05, 0.09)}) == 1
+    assert {judged[score] for score in (0.11, 0.15, 0.19)} == {90}
+
+
 @pytest.mark.parametrize(
     "reply",
     [

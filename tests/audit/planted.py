@@ -6,7 +6,9 @@ thing changed. Never part of the package.
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import hashlib
 import os
 import socket
 import sys
@@ -17,10 +19,10 @@ from typing import Any, Final
 
 from PIL import Image
 
-from safelight import opening, public
+from safelight import events, opening, public
 from safelight.cli import entry
 from safelight.judge import exchange, ring, supervisor
-from safelight.sealing import programs
+from safelight.sealing import kernel, programs
 from safelight.types import Picture
 
 _kept: list[object] = []
@@ -52,16 +54,64 @@ def dump() -> None:
     _with_each_picture(act)
 
 
-def score() -> None:
-    """A log line with a score."""
+def _with_each_score(act: Callable[[float], object]) -> None:
+    """Have something done with every score that the judge gives."""
     honest = exchange.Exchange.take
 
     def take(self: exchange.Exchange) -> Any:
         answer = honest(self)
-        sys.stderr.write(f"answer {getattr(answer.evidence, 'sexual', None)} sexual\n")
+        found = getattr(getattr(answer, "evidence", None), "sexual", None)
+        if found is not None:
+            act(found)
         return answer
 
     exchange.Exchange.take = take  # type: ignore[method-assign]
+
+
+def score() -> None:
+    """A log line with a score."""
+    _with_each_score(lambda found: sys.stderr.write(f"answer {found} sexual\n"))
+
+
+def title() -> None:
+    """A score as the name of a thread, which every user of the machine can read."""
+    _with_each_score(lambda found: kernel.set_name(f"s{round(found * 1e4):05d}"))
+
+
+def line() -> None:
+    """A score in the place of the command line, which every user can read."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+
+    def act(found: float) -> None:
+        said = f"{found:.6f}".encode()
+        ctypes.memmove(start, said.ljust(end - start, b"\0"), end - start)
+
+    _with_each_score(act)
+
+
+def times() -> None:
+    """A score as the time of a file that the user named."""
+    named = sys.argv[sys.argv.index("--events") + 1]
+    _with_each_score(lambda found: os.utime(named, (found * 1e6, found * 1e6)))
+
+
+def digest() -> None:
+    """What identifies a picture, in the text of an event."""
+    last = ""
+
+    def act(count: int, picture: Picture) -> None:
+        nonlocal last
+        last = hashlib.blake2b(picture.y.tobytes(), digest_size=8).hexdigest()
+
+    _with_each_picture(act)
+    honest = events.StreamEvent.as_json
+
+    def as_json(self: events.StreamEvent) -> dict[str, object]:
+        said = honest(self)
+        return {**said, "text": f"{said['text']} ({last})"}
+
+    events.StreamEvent.as_json = as_json  # type: ignore[method-assign]
 
 
 def shm() -> None:
@@ -101,6 +151,10 @@ PLANTS: Final[dict[str, Callable[[], None]]] = {
     "nothing": lambda: None,
     "dump": dump,
     "score": score,
+    "title": title,
+    "line": line,
+    "times": times,
+    "digest": digest,
     "shm": shm,
     "connection": connection,
     "socket": lambda: worker("socket"),

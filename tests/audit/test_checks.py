@@ -138,6 +138,43 @@ def test_a_guard_that_decodes_itself_is_not_clean() -> None:
     assert checks.source(facts()).verdict == "not checked"
 
 
+@pytest.mark.parametrize("pid", [GUARD, TEMPLATE, WORKER, SOURCE_PID])
+def test_what_is_told_by_a_name_or_a_command_line_is_seen(pid: int, tmp_path: Path) -> None:
+    """Both are shown to every user of the machine."""
+    lines = {
+        SOURCE_PID: ("python", "safelight.media.apart_process"),
+        GUARD: ("python", "guard", "in", "out"),
+        TEMPLATE: ("python", "safelight.judge.worker"),
+    }
+    found = source_facts(tmp_path, "") if pid == SOURCE_PID else facts()
+    seen = found.watch.processes[pid]
+    seen.lines = [("/usr/bin/strace", "--", "guard"), lines.get(pid, lines[TEMPLATE])]
+    assert checks.processes(found).verdict == "clean"
+    seen.names.append("s08371")
+    assert "was called s08371" in "".join(checks.processes(found).found)
+    seen.names.pop()
+    seen.lines.append(("0.8371", "guard", *lines[TEMPLATE], *lines[SOURCE_PID]))
+    assert "command line 1 times" in "".join(checks.processes(found).found)
+
+
+def test_what_is_told_by_the_name_of_a_thread_is_seen() -> None:
+    found = facts()
+    found.guard.threads = {GUARD: ["python"], 77: ["python", "av:h264:df0"]}
+    assert checks.processes(found).verdict == "clean"
+    found.guard.threads[77] += ["s08371", "s08402"]
+    assert "4 names in turn" in "".join(checks.processes(found).found)
+
+
+def test_a_program_that_becomes_another_is_no_violation() -> None:
+    found = facts()
+    found.guard.names = ["sh", "python3.11"]
+    found.guard.lines = [("sh", "wrapper", "guard"), ("python3.11", "-m", "safelight", "guard")]
+    finder = process(13, TEMPLATE, "ldconfig", 0)
+    finder.lines = [("python", "-m", "safelight.judge.worker"), ("sh", "-c", "x"), ("ldconfig",)]
+    found.watch.processes[13] = finder
+    assert checks.processes(found).verdict == "clean"
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -147,6 +184,9 @@ def test_a_guard_that_decodes_itself_is_not_clean() -> None:
         "io_uring_setup(8, 0x1) = 3",
         "process_vm_writev(77, 0x1, 1, 0x2, 1, 0) = 64",
         'fsetxattr(3, "user.x", ""..., 64, 0) = 0',
+        'setxattr("sink.mp4", "user.x", ""..., 64, 0) = 0',
+        'utimensat(AT_FDCWD</w>, "report.json", [{tv_sec=837, tv_nsec=0}, UTIME_OMIT], 0) = 0',
+        "fchmod(3</w/sink.mp4>, 0751) = 0",
     ],
 )
 def test_what_is_left_with_the_kernel_is_no_file_and_is_seen(call: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from safelight.audit.outcome import Outcome
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.long]
 
 
-TRACED = frozenset({"nothing", "connection", "socket", "telemetry"})
+TRACED = frozenset({"nothing", "times", "connection", "socket", "telemetry"})
 
 
 def audited(what: str, monkeypatch: pytest.MonkeyPatch) -> Outcome:
@@ -56,6 +56,10 @@ PLANTS = (
     ("dump", "marked picture", "cache-"),
     ("socket", "sockets", "judge"),
     ("score", "scores", "stderr"),
+    ("title", "processes", "names in turn"),
+    ("line", "processes", "command line"),
+    ("times", "shared memory", "utimensat"),
+    ("digest", "scores", "events"),
     ("shm", "shared memory", "/dev/shm/psm_"),
     ("core", "core dumps", "a dump: "),
     ("connection", "sockets", "guard"),

@@ -19,6 +19,7 @@ from safelight.audit import scores
         '{"at_s": 1.5, "text": "nsfw 0.93"}',
         '{"at_s": 1.5, "sexual": 931}',
         '{"at_s": 1.5, "score_ms": 931.5}',
+        '{"at_s": 1.5, "text": "Live (3c7e9fe1c0f0e0c8)"}',
     ],
 )
 def test_a_score_is_found(line: str) -> None:
@@ -32,6 +33,7 @@ def test_a_score_is_found(line: str) -> None:
         "135 pictures in: 75 released, 39 covered, 21 interrupted, 0 dropped",
         "system leaks: 0 · misses: not measured",
         '{"at_s": 2.5, "state": "covered", "reason": "sexual_content"}',
+        '{"id": "safelight-default", "sha256": "e5843b91a76133083832ea5453699855bcc912ce"}',
     ],
 )
 def test_times_and_counts_are_none(line: str) -> None:

@@ -67,6 +67,17 @@ def test_both_are_their_users_alone(tmp_path: Path) -> None:
     assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600, 0o600]
 
 
+def test_a_link_is_not_replaced_by_a_report(tmp_path: Path) -> None:
+    """Promise 7: root's /dev/stdout leads to a plain file where that is what it was sent to."""
+    (tmp_path / "sent-to").write_text("theirs")
+    link = tmp_path / "stdout"
+    link.symlink_to(tmp_path / "sent-to")
+    with pytest.raises(UsageError, match="is a link"), Outputs(str(link), None, taken=()):
+        pass
+    assert link.is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["sent-to", "stdout"]
+
+
 def test_a_guard_that_does_not_start_leaves_an_old_report_alone(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from safelight.audit.expected import (
     FINDERS,
     JUDGE_CALLS,
     NAME_SERVICE,
+    NAMES,
     REACHING_CALLS,
     SEALING_CALLS,
     SOURCE_CALLS,
@@ -18,11 +20,21 @@ from safelight.audit.facts import Facts
 from safelight.audit.outcome import Row, row, row_but, unchecked
 from safelight.audit.proc import Socket
 from safelight.audit.tracing import Calls
-from safelight.audit.watching import Seen
+from safelight.audit.watching import JUDGE, Seen
 
 _STATUS = {"Seccomp": "2", "NoNewPrivs": "1", "CapEff": "0" * 16}
 # Looks at one socket: the first may come before it is in a table, or after it has left one.
 _SETTLED = 5
+_OWN_NAME = re.compile(r"python[0-9.]*|safelight[a-z-]*")
+_MOST_NAMES = 3
+_WORKER = "safelight.judge.worker"  # a word of a judge's command line
+# By which word the command line of each is its own.
+_WORDS = {
+    "guard": "guard",
+    "template": _WORKER,
+    "judge": _WORKER,
+    "source": "safelight.media.apart_process",
+}
 _NOTHING_LEFT = ("Max open files", "Max file size", "Max core file size")
 
 
@@ -37,7 +49,41 @@ def processes(facts: Facts) -> Row:
             name = Path(program).name
             if name not in FINDERS and not name.startswith(("python", "safelight", "strace")):
                 found.append(f"{facts.who(pid)} ran {program}")
+    found += _told_by_name(facts)
     return row_but("processes", _listed(names), found, facts.unread(("execve", "execveat")))
+
+
+def _told_by_name(facts: Facts) -> list[str]:
+    """What a process tells everybody on the machine by its name, or by its command line."""
+    found = []
+    for seen in facts.processes:
+        if strange := [name for name in seen.names if not _may_be_called(name)]:
+            found.append(f"{facts.who(seen.pid)} was called {' '.join(strange[:3])}")
+        for names in seen.threads.values():
+            # Of the program it was started by, its own, and that of the program it became.
+            if len(names) > _MOST_NAMES:
+                found.append(f"a thread of {facts.who(seen.pid)} had {len(names)} names in turn")
+        # Each program that it became has a line; whatever else changes it, writes over it.
+        programs = (facts.calls or {}).get(seen.pid, Calls(seen.pid)).programs
+        became = max(1, len(programs), len([name for name in seen.names if name != JUDGE]))
+        if (lines := len(_own_lines(facts, seen))) > became:
+            found.append(
+                f"{facts.who(seen.pid)} wrote over its command line {lines - became} times"
+            )
+    return found
+
+
+def _own_lines(facts: Facts, seen: Seen) -> list[tuple[str, ...]]:
+    """Its command lines from its own on; before, it is the line of whoever started it."""
+    word = _WORDS.get(facts.who(seen.pid))
+    if word is None:
+        return []  # a program on its way to becoming another, which is looked at by its name
+    is_own = [word in line and not line[0].endswith("strace") for line in seen.lines]
+    return seen.lines[is_own.index(True) :] if True in is_own else []
+
+
+def _may_be_called(name: str) -> bool:
+    return name in NAMES or _OWN_NAME.fullmatch(name) is not None
 
 
 def sandbox(facts: Facts) -> Row:

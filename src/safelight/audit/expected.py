@@ -67,6 +67,9 @@ KEPT_ELSEWHERE: Final = frozenset(
     {
         *("shmget", "shmat", "msgget", "msgsnd", "mq_open", "mq_timedsend", "semget"),
         *("add_key", "request_key", "keyctl", "fsetxattr", "io_uring_setup", "io_uring_enter"),
+        # Nor what is left with a file besides what is in it: no guard has to set any of it.
+        *("utime", "utimes", "utimensat", "futimesat", "chmod", "fchmod", "fchmodat"),
+        *("chown", "fchown", "fchownat", "lchown", "setxattr", "lsetxattr"),
         *("process_vm_writev", "ptrace", "open_by_handle_at", "bpf"),
     }
 )
@@ -74,6 +77,11 @@ KEPT_ELSEWHERE: Final = frozenset(
 NAME_SERVICE: Final = frozenset({"/var/run/nscd/socket", "/run/nscd/socket"})
 # Programs that Python itself starts to find a library, by name.
 FINDERS: Final = frozenset({"ldconfig", "gcc", "cc", "ld", "objdump", "uname"})
+# By these names its processes may be known to everybody: Python, ours, what finds a library,
+# and what offers a camera or shows a notification.
+NAMES: Final = frozenset(
+    {*FINDERS, "sh", "strace", "gst-launch-1.0", "gst-plugin-scan", "notify-send", "gdbus"}
+)
 # What may be opened for writing without anything being kept: itself, or what is below it.
 NOTHING_KEPT: Final = frozenset({"/dev/null", "/dev/zero", "/dev/tty"})
 NOTHING_KEPT_BELOW: Final = ("/dev/pts/", "/proc/self/", "pipe:")

@@ -63,6 +63,26 @@ def command_line(pid: int) -> list[str]:
     return [part.decode("utf-8", "replace") for part in text.split(b"\0")[:-1]]
 
 
+def shown_line(pid: int) -> tuple[str, ...]:
+    """Return its arguments as anybody sees them now; empty when it is gone."""
+    try:
+        return tuple(command_line(pid))
+    except OSError:
+        return ()
+
+
+def threads(pid: int) -> dict[int, str]:
+    """Return its threads' names, which anybody may read too; empty when it is gone."""
+    found = {}
+    try:
+        for name in os.listdir(PROC / str(pid) / "task"):
+            comm = PROC / str(pid) / "task" / name / "comm"
+            found[int(name)] = comm.read_text("utf-8", "replace").rstrip("\n")
+    except GONE:
+        return found
+    return found
+
+
 def status(pid: int) -> dict[str, str]:
     """Return the lines of /proc/PID/status; empty when it is gone."""
     try:

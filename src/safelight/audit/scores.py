@@ -17,6 +17,8 @@ _NEAR: Final = re.compile(
     rf"|(?<![\w.]){_NUMBER}[^\n]{{0,12}}?(?:\b|_)(?:{_WORDS})(?:\b|_)"
 )
 _NAMED: Final = re.compile(rf"(?i)(?:\b|_)(?:{_WORDS})(?:\b|_)")
+# What identifies a picture may be short: a digest of a file, or of a bundle, is named so.
+_DIGEST: Final = re.compile(r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{12,}\b", re.I)
 # A report and events hold times, and the time used; every other number is a whole one.
 _TIMES: Final = re.compile(r"_s$|_ms$|^(?:p50|p99|max|total|judge)$")
 
@@ -35,7 +37,8 @@ def in_document(value: Any, name: str = "") -> Iterator[str]:
     """Yield the name of each value of a JSON document that looks like a score.
 
     That is a number that is neither whole nor a time, one that bears the name of a score (it
-    may be in whole thousandths, or pass for a time), or a text with a score in it.
+    may be in whole thousandths, or pass for a time), or a text with a
+    score, or with a digest that is no file's, in it.
     """
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -44,7 +47,7 @@ def in_document(value: Any, name: str = "") -> Iterator[str]:
         for inner in value:
             yield from in_document(inner, name)
     elif isinstance(value, str):
-        if _NEAR.search(value) is not None:
+        if _NEAR.search(value) is not None or (name != "sha256" and _DIGEST.search(value)):
             yield name
     elif isinstance(value, int | float) and not isinstance(value, bool):
         fraction = isinstance(value, float) and _TIMES.search(name) is None

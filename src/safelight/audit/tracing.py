@@ -48,8 +48,6 @@ _MAKES: Final = frozenset(
         "link",
         "linkat",
         "truncate",
-        "setxattr",
-        "lsetxattr",
     }
 )
 _OPENS: Final = frozenset({"open", "openat", "openat2"})

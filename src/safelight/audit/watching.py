@@ -14,7 +14,7 @@ from safelight.audit import proc
 from safelight.audit.proc import Socket
 
 EVERY_S: Final = 0.02
-_MAPS_EVERY: Final = 10  # looks; mappings are long, and change rarely
+_MAPS_EVERY: Final = 10  # looks; mappings and threads are many, and change rarely
 _TABLES_EVERY: Final = 5  # looks; at once when there is a socket that they do not have
 JUDGE: Final = "safelight-judge"
 SOURCE: Final = "safelight-sourc"  # the kernel keeps 15 bytes
@@ -27,6 +27,8 @@ class Seen:
     pid: int
     parent: int
     names: list[str] = field(default_factory=list)
+    lines: list[tuple[str, ...]] = field(default_factory=list)  # its command lines, each once
+    threads: dict[int, list[str]] = field(default_factory=dict)  # names, by thread
     looks: int = 0
     hidden: int = 0  # looks at which its descriptors could not be seen
     status: dict[str, str] = field(default_factory=dict)
@@ -139,6 +141,9 @@ class Watch:
         name = status.get("Name", "?")
         if name not in seen.names[-1:]:
             seen.names.append(name)
+        line = proc.shown_line(seen.pid)
+        if line and line not in seen.lines[-1:]:
+            seen.lines.append(line)
         seen.limits = proc.limits(seen.pid) or seen.limits
         seen.namespaces |= proc.namespaces(seen.pid)
         try:
@@ -151,6 +156,10 @@ class Watch:
         else:
             self._sort(seen, targets, tables)
         if seen.looks % _MAPS_EVERY == 1:
+            for thread, called in proc.threads(seen.pid).items():
+                known = seen.threads.setdefault(thread, [])
+                if called not in known[-1:]:
+                    known.append(called)
             mapped = proc.mappings(seen.pid)
             if mapped is not None:
                 seen.maps_seen = True

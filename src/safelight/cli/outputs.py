@@ -171,6 +171,9 @@ class Outputs:
         try:
             if path.is_dir():
                 raise UsageError(f"--report {path} is a folder", "name a file in it")
+            if path.is_symlink():
+                # So is a link: /dev/stdout is one, and leads to a plain file now and then.
+                raise UsageError(f"--report {path} is a link", "name the file itself")
             if path.exists() and not path.is_file():
                 # It is put in place by renaming, which would replace a device for everybody.
                 raise UsageError(f"--report {path} is not an ordinary file", "name one")
