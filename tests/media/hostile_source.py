@@ -203,6 +203,17 @@ ESCAPES: Final[dict[str, Act]] = {
 }
 
 
+# Of these, what is refused from the first filter on, while a network source connects.
+EARLY: Final = tuple(
+    f"early_{name}"
+    for name in (
+        *("open_to_write", "open_own_memory", "remove", "exec", "fork", "ptrace", "memfd"),
+        *("read_other_memory", "executable_memory", "make_executable", "signal_guard", "pipe"),
+        *("dumpable_again", "duplicate"),
+    )
+)
+
+
 def _thread() -> None:
     thread = threading.Thread(target=int)
     thread.start()
@@ -250,6 +261,11 @@ def run(process: Process, order: Order) -> None:
         # Every layer but one.
         vars(apart_seal)["hide_this_process"] = tuple
         _LIBC.prctl(4, 1, 0, 0, 0)
+    if what in EARLY:
+        # Connected to nobody yet: under the first of two filters.
+        apart_seal.reach(kind)
+        ESCAPES[what.removeprefix("early_")](process)
+        process.wait_for_leave()
     _seal(process, kind, _FILE if kind is Kind.FILE else None)
     process.wait_for_leave()
     acts: dict[str, Act] = {
