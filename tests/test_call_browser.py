@@ -97,7 +97,7 @@ def test_no_canary_comes_out_over_twenty_runs(tmp_path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.long
 @needs_chromium
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path: Path) -> None:
     """The real judge is killed three times, which interrupts; somebody presses the button.
 
@@ -111,11 +111,11 @@ def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path
         with browser_call.serving(tmp_path) as (address, process):
             async with browser(address, camera, tmp_path / "profile") as page:
                 await browser_call.publish(page, "VP8")
-                await until_said(address, "state", "live", 60)
+                await until_said(address, "state", "live", 150)
                 async with browser_call.watching(address, keep=False) as watcher:
                     await first_ms(watcher, 0.0, dark=False)
                     for _ in range(3):
-                        await until_said(address, "state", "live", 60)
+                        await until_said(address, "state", "live", 150)
                         await asyncio.sleep(1.0)
                         at_s = time.monotonic()
                         for judge in judges_of(process.pid):
@@ -136,7 +136,7 @@ def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path
             await until_said(address, "publishing", False)
             assert browser_call.stop(process) == (0, "")
 
-    asyncio.run(asyncio.wait_for(story(), 240))
+    asyncio.run(asyncio.wait_for(story(), 500))
     print(took)  # noqa: T201
 
 
