@@ -81,6 +81,8 @@ setup-peers:
 	@tools/need-program "gst-inspect-1.0 python && gst-inspect-1.0 x264enc && gst-inspect-1.0 avdec_h264" \
 	  "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-python3-plugin-loader gir1.2-gst-plugins-base-1.0" \
 	  "the tests of the GStreamer element"
+	@tools/need-program "gst-inspect-1.0 rtph264pay && ls /usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib" \
+	  "gir1.2-gst-rtsp-server-1.0 python3-gi" "the tests of a network camera"
 	@tools/need-program chromium chromium "the tests of calls from a real browser"
 	@tools/need-program "gst-inspect-1.0 pipewiresink && command -v wireplumber && command -v pw-cli && command -v dbus-daemon" \
 	  "pipewire pipewire-bin wireplumber gstreamer1.0-pipewire dbus" "the tests of the guarded camera"

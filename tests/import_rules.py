@@ -22,8 +22,14 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("safelight.bundle", (*NOUNS, "safelight.bundle")),
     # A pipeline is a host: its guard is opened as any other host opens one.
     ("safelight.media.gst_guard", (*PUBLIC, "safelight.media")),
-    ("safelight.media", (*NOUNS, "safelight.media")),
-    ("safelight.judge", (*NOUNS, "safelight.judge", "safelight.detect", "safelight.bundle")),
+    # How a process of ours gives up its powers: what judges and what decodes both do, and
+    # neither may import the other.
+    ("safelight.sealing", (*NOUNS, "safelight.sealing")),
+    ("safelight.media", (*NOUNS, "safelight.media", "safelight.sealing")),
+    (
+        "safelight.judge",
+        (*NOUNS, "safelight.judge", "safelight.sealing", "safelight.detect", "safelight.bundle"),
+    ),
     ("safelight.messages", (*NOUNS, "safelight.messages")),
     ("safelight.policies", (*NOUNS, "safelight.policies", "safelight.core.policy")),
     (
@@ -87,6 +93,7 @@ LAYERS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "safelight.core",
             "safelight.bundle",
             "safelight.judge",
+            "safelight.sealing",
             "safelight.media",
             "safelight.messages",
             "safelight.policies",

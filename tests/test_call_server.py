@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
@@ -15,13 +16,14 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from tests.test_call import BENIGN, BRIGHT, CARD, SEEN, honest, shown
 
 import safelight
-from safelight.call_server import CallServer
+from safelight.call_server import MOST_CONNECTIONS, CallServer
 from safelight.errors import SinkError, UsageError
 from safelight.media import whip
 from safelight.testing.fakes import FakeJudge
 from safelight.testing.webrtc_peers import Camera, Microphone, Watcher, until
 
 SDP = {"Content-Type": "application/sdp"}
+HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 TOKEN = "a-token-that-nobody-may-see"  # noqa: S105  (of a test)
 
 
@@ -153,10 +155,20 @@ def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "offer",
-    ["", "hello", "v=0\r\n", "\x00" * 100, "m=video 9 X 96\r\n"],
-    ids=["empty", "words", "head", "zeros", "part"],
+    [
+        "",
+        "hello",
+        "v=0\r\n",
+        "\x00" * 100,
+        "m=video 9 X 96\r\n",
+        f"{HEAD}m=video x y z",
+        b"\xff\xfe",
+    ],
+    ids=["empty", "words", "head", "zeros", "part", "asserted", "no text"],
 )
-def test_what_is_no_offer_is_refused_and_the_next_one_is_taken(offer: str, tmp_path: Path) -> None:
+def test_what_is_no_offer_is_refused_and_the_next_one_is_taken(
+    offer: str | bytes, tmp_path: Path
+) -> None:
     async def story() -> None:
         async with Served(tmp_path) as served:
             assert (await served.ask("POST", "whip", data=offer, headers=SDP))[0] == 400
@@ -164,6 +176,55 @@ def test_what_is_no_offer_is_refused_and_the_next_one_is_taken(offer: str, tmp_p
             async with peer(served, "whip", Camera(lambda at: shown(BENIGN, at))):
                 assert (await served.ask("POST", "whep", data=offer, headers=SDP))[0] == 400
                 await until(lambda: served.call.state is safelight.State.LIVE)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n Cookie: theirs\r\n\r\n",
+        b"POST /SECRET/whip HTTP/1.1\r\nHost: HOST\r\nContent-Length: 9\r\n"
+        b"Content-Type: application/sdp; charset=none\r\n\r\nv=0\r\no=me",
+        b"POST /SECRET/whip HTTP/1.1\r\nHost: HOST\r\nContent-Length: 99\r\n\r\nv=0",
+    ],
+    ids=["no header", "no charset", "breaks off"],
+)
+def test_what_somebody_sends_is_in_no_log(
+    said: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Promise 5: whoever finds the port could fill a log, with what others sent in it."""
+
+    async def story() -> None:
+        async with Served(tmp_path) as served:
+            host, secret = served.server.address.removeprefix("http://").split("/")[:2]
+            reader, writer = await asyncio.open_connection(*host.split(":"))
+            writer.write(said.replace(b"SECRET", secret.encode()).replace(b"HOST", host.encode()))
+            if b"99" in said:
+                await writer.drain()
+                await asyncio.sleep(0.3)
+            else:
+                assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+            writer.close()
+            await asyncio.sleep(0.3)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_who_holds_connections_open_keeps_nobody_out(tmp_path: Path) -> None:
+    """Promise 7: the port is open to every user of this machine, the address is not."""
+
+    async def story() -> None:
+        async with Served(tmp_path) as served:
+            host, port = served.server.address.removeprefix("http://").split("/")[0].split(":")
+            held = [await asyncio.open_connection(host, port) for _ in range(MOST_CONNECTIONS + 20)]
+            for reader, _ in held[:20]:
+                assert await asyncio.wait_for(reader.read(), 10) == b""
+            assert (await served.ask("GET", "state"))[0] == 200
+            assert not held[-1][0].at_eof()
+            for _, writer in held:
+                writer.close()
 
     asyncio.run(asyncio.wait_for(story(), 60))
 

@@ -98,6 +98,22 @@ def test_a_nan_or_a_clock_set_back_locks_nobody_out(tmp_path: Path) -> None:
     assert CoolDownFile(tmp_path).read(NOW) == Kept(level=1)
 
 
+def test_a_wait_kept_by_a_clock_that_was_ahead_runs_out(tmp_path: Path) -> None:
+    """Promise 7: else it would begin anew at every look, and nobody could ever resume."""
+    CoolDownFile(tmp_path).raise_to(1, NOW + 400 * 24 * 3600)
+    first = CoolDownFile(tmp_path).read(NOW)
+    assert first == Kept(1, NOW + 900)
+    for later in (1.0, 450.0, 899.0, 901.0):
+        assert CoolDownFile(tmp_path).read(NOW + later) == first
+    assert CoolDownFile(tmp_path).read(NOW + 901 + FORGET_AFTER_S) == Kept()
+
+
+def test_a_clock_that_was_ahead_does_not_lengthen_the_next_wait(tmp_path: Path) -> None:
+    CoolDownFile(tmp_path).raise_to(1, NOW + 400 * 24 * 3600)
+    CoolDownFile(tmp_path).raise_to(1, NOW)
+    assert CoolDownFile(tmp_path).read(NOW) == Kept(2, NOW + 60)
+
+
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="--state"):

@@ -168,7 +168,8 @@ def test_limits_that_documents_state_are_those_of_the_code() -> None:
     limits, protect = Limits(), safelight.verify_policy("protect")
     assert (limits.hold_ns, limits.bracket_frames, limits.still_age_ns) == (250_000_000, 8, 10**9)
     assert (limits.open_frames, limits.open_span_ns, limits.lift_span_ns) == (3, 10**8, 10**9)
-    assert (limits.audit_one_in, limits.changes_per_s) == (16, 3)
+    assert (limits.audit_one_in, limits.turn_age_ns) == (64, 3 * 10**9)
+    assert limits.changes_per_s == 3
     assert [wait // 10**9 for wait in limits.cool_down_ns] == [10, 60, 300, 900]
     assert (gate.STILL_HALVES, gate.STIRRED_HALVES, gate.STIRRED_PERMILLE) == (4, 1, 50)
     assert (gate.FAINT_HALVES, gate.CHANGED_HALVES, gate.STRONG_HALVES) == (3, 8, 64)

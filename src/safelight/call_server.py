@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import threading
 import time
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 LOOPBACK: Final = "127.0.0.1"
 _LOOK_S: Final = 0.2
 _SDP: Final = "application/sdp"
+MOST_CONNECTIONS: Final = 64  # that wait; media goes over none of them
+_SILENT: Final = logging.Logger("safelight.call", logging.CRITICAL + 1)
 
 
 class CallServer:
@@ -103,7 +106,8 @@ class CallServer:
                 web.delete("/{secret}/{kind:whip|whep}/{name}", self._hang_up),
             ]
         )
-        runner = web.AppRunner(app, access_log=None)
+        # Its own lines would hold who asked, and what: of anybody who finds the port.
+        runner = web.AppRunner(app, access_log=None, logger=_SILENT)
         await runner.setup()
         listening = threading.Thread(target=self._listen, name="safelight-events", daemon=True)
         listening.start()
@@ -114,6 +118,7 @@ class CallServer:
                 self._incoming_task = asyncio.ensure_future(self._take_in(self._incoming))
             while not stopping() and self._error is None and self._call.error is None:
                 await asyncio.sleep(_LOOK_S)
+                _drop_the_oldest(runner)
         finally:
             self._call.close()
             await self._hang_up_all()
@@ -227,6 +232,7 @@ class CallServer:
     # --- WHIP and WHEP --------------------------------------------------------------------------
 
     async def _publish(self, request: web.Request) -> web.Response:
+        offer = await _said(request)
         if self._publisher is not None:
             # A publisher that broke off and is back must not wait until it is missed.
             await self._publisher.close()
@@ -241,7 +247,7 @@ class CallServer:
         peer = webrtc_peer.Peer(self._publisher_left)
         self._publisher, self._fan = peer, fan
         try:
-            answer = await peer.take_in(await request.text(), take)
+            answer = await peer.take_in(offer, take)
         except UsageError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
         if "video" not in fan.kinds:
@@ -287,6 +293,7 @@ class CallServer:
     async def _show(self, request: web.Request, fan: webrtc_peer.Fan | None) -> web.Response:
         if fan is None or "video" not in fan.kinds:
             raise web.HTTPConflict(text="nobody publishes yet\n")
+        offer = await _said(request)
         name = secrets.token_urlsafe(8)
 
         def gone() -> None:
@@ -294,7 +301,7 @@ class CallServer:
 
         peer = self._viewers[name] = webrtc_peer.Peer(gone)
         try:
-            answer = await peer.give_out(await request.text(), fan.tracks())
+            answer = await peer.give_out(offer, fan.tracks())
         except UsageError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
         return self._created(answer, "whep", name)
@@ -312,3 +319,22 @@ class CallServer:
             raise web.HTTPNotFound(text="there is nothing here\n")
         await peer.close()
         return web.Response(status=204)
+
+
+async def _said(request: web.Request) -> str:
+    """Return what came with a request, as text."""
+    try:
+        return await request.text()
+    except (web.HTTPException, OSError):
+        raise  # too long, or whoever asked has gone
+    except Exception as error:
+        # aiohttp raises what its decoders do.
+        raise web.HTTPBadRequest(text="this cannot be read\n") from error
+
+
+def _drop_the_oldest(runner: web.AppRunner) -> None:
+    """Let nobody who finds the port keep others out by holding connections open."""
+    server = runner.server
+    if server is not None:
+        for connection in server.connections[:-MOST_CONNECTIONS]:
+            connection.force_close()

@@ -23,6 +23,7 @@ from safelight.errors import UsageError
 from safelight.types import NS_PER_S
 
 FORGET_AFTER_S: Final = 24 * 3600
+LONGEST_S: Final = max(Limits().cool_down_ns) / NS_PER_S
 NAME: Final = "cool-down.json"
 _MAX_BYTES: Final = 4096
 _TRIES: Final = 20
@@ -47,7 +48,8 @@ class CoolDownFile:
         """Return what is kept; a level older than 24 clear hours is erased.
 
         A file that cannot be read as what it should be counts as the first level, without
-        a wait: it may have been damaged, and damage must not loosen anything.
+        a wait: it may have been damaged, and damage must not loosen anything. A wait that is
+        longer than any there is was kept by a clock that was ahead: the longest begins now.
         """
         kept = self._read(now)
         if kept is None:
@@ -55,7 +57,16 @@ class CoolDownFile:
                 # Another guard may have written meanwhile.
                 if self._read(now) is None:
                     self._path.unlink(missing_ok=True)
-        return kept or Kept()
+            return Kept()
+        if _is_ahead(kept, now):
+            with self._alone():
+                kept = self._read(now) or Kept()
+                if _is_ahead(kept, now):
+                    # Kept, so that it runs out: else it would begin anew at every look.
+                    kept = Kept(kept.level, now + LONGEST_S)
+                    with contextlib.suppress(UsageError):
+                        self.write(kept)
+        return Kept(kept.level, min(kept.until, now + LONGEST_S))
 
     def _read(self, now: float) -> Kept | None:
         """Return what is kept, None when it is to be erased."""
@@ -72,8 +83,7 @@ class CoolDownFile:
             return Kept(level=1)
         if level == 0 or now - until > FORGET_AFTER_S:
             return None
-        # A clock set back must not lock anybody out for longer than the longest wait.
-        return Kept(level, min(until, now + 900.0))
+        return Kept(level, until)
 
     def _bytes(self) -> bytes:
         # A pipe of that name must not hold up a guard: not to open it, and not to read it.
@@ -104,7 +114,8 @@ class CoolDownFile:
         with self._alone():
             kept = self._read(now) or Kept()
             level = min(max(level, kept.level + 1), len(waits))
-            self.write(Kept(level, max(kept.until, now + waits[level - 1] / NS_PER_S)))
+            before = 0.0 if _is_ahead(kept, now) else kept.until
+            self.write(Kept(level, max(before, now + waits[level - 1] / NS_PER_S)))
 
     def write(self, kept: Kept) -> None:
         """Keep a level, whole or not at all.
@@ -155,6 +166,11 @@ class CoolDownFile:
             yield
         finally:
             os.close(handle)
+
+
+def _is_ahead(kept: Kept, now: float) -> bool:
+    """Whether no wait that began by now lasts so long; whole seconds are kept."""
+    return kept.until > now + LONGEST_S + 1.0
 
 
 def _level(value: object) -> int:

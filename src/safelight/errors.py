@@ -54,6 +54,10 @@ class JudgeError(UntrustedError):
     """A judge that does not start, or gives wrong answers to its self-test."""
 
 
+class IsolationError(UntrustedError):
+    """A process that decodes what strangers send, and cannot be isolated."""
+
+
 # --- status 4: lost later ------------------------------------------------------------------
 
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from safelight import backlog
 from safelight.errors import EndOfStream, SafelightError, SourceLostError
-from safelight.judge.own_memory import lock_picture
 from safelight.media.interface import Source, SourceInfo
+from safelight.sealing.own_memory import lock_picture
 from safelight.types import Frame, Gap, Picture
 
 USUAL_STEP_S: Final = 1 / 30  # between pictures, where a source does not say

@@ -25,7 +25,7 @@ from safelight.errors import UsageError
 from safelight.judge import sandbox
 from safelight.judge.judge import Judge
 from safelight.judge.supervisor import ProcessJudge
-from safelight.media import address
+from safelight.media import address, apart
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
 from safelight.media.camera_sink import CameraSink
@@ -60,6 +60,7 @@ def open(
     state: str | Path | None = None,
     allow_weak_sandbox: bool = False,
     copy: bool = False,
+    source_inside: bool = False,
     judge: Judge | None = None,
     secret: bytes | None = None,
 ) -> Session:
@@ -78,10 +79,12 @@ def open(
         region: country code whose help lines local cards show; from the locale when None.
         bind: the local address that a listening source may listen at besides loopback.
         state: the folder of the cool-down file.
-        allow_weak_sandbox: run although the judge's process cannot be isolated here as
-            docs/sandbox.md requires.
+        allow_weak_sandbox: run although the processes that judge and decode cannot be
+            isolated here as docs/sandbox.md requires.
         copy: pass H.264 pictures on as they came, coded, where neither they nor what they
             refer to is covered. For two addresses.
+        source_inside: read and decode in this process, where a flaw in a decoder reaches
+            pictures and sockets. Copying does so in any case, and so do devices and graphs.
         judge: a ``Judge`` of your own in place of the one that comes with Safelight.
         secret: at least 16 bytes, the key of tokens and of random audits; new by chance when
             None. For evaluations, which must come out the same twice; never for a guard that
@@ -92,8 +95,8 @@ def open(
 
     Raises:
         UsageError, PolicyError, SourceError, SinkError: it cannot be opened.
-        UntrustedError: the bundle does not verify, or the judge fails its self-test or cannot
-            be isolated.
+        UntrustedError: the bundle does not verify, the judge fails its self-test, or what
+            judges or decodes cannot be isolated.
     """
     session, at_once = prepare(
         source,
@@ -109,6 +112,7 @@ def open(
         state=state,
         allow_weak_sandbox=allow_weak_sandbox,
         copy=copy,
+        source_inside=source_inside,
         judge=judge,
         secret=secret,
     )
@@ -131,6 +135,7 @@ def prepare(
     state: str | Path | None = None,
     allow_weak_sandbox: bool = False,
     copy: bool = False,
+    source_inside: bool = False,
     judge: Judge | None = None,
     secret: bytes | None = None,
     interrupted: Callable[[int, int], None] = alone,
@@ -186,7 +191,9 @@ def prepare(
 
     session = Session(
         Parts(
-            source=source if not isinstance(source, str) else _source(from_address, coded),
+            source=source
+            if not isinstance(source, str)
+            else _source(from_address, coded, inside=source_inside, allow_weak=allow_weak_sandbox),
             sink=sink if not isinstance(sink, str) else _sink(to_address, coded),
             judge=looking,
             make_engine=make_engine,
@@ -205,6 +212,7 @@ def prepare(
                 way,
             ),
             interrupted=interrupted,
+            judge_apart=isinstance(looking, ProcessJudge),
         )
     )
     return session, from_address is None or from_address.kind is not address.Kind.LISTEN
@@ -293,10 +301,18 @@ def _check_copyable(source: address.Address | None, sink: address.Address | None
         raise UsageError(f"{sink.shown} cannot take copies", "use .mp4, .mov, .mkv or .flv")
 
 
-def _source(parsed: address.Address | None, coded: CodedPictures | None) -> Source:
+def _source(
+    parsed: address.Address | None,
+    coded: CodedPictures | None,
+    *,
+    inside: bool = False,
+    allow_weak: bool = False,
+) -> Source:
     if parsed is None:
         raise UsageError("there is no source", "name one")
-    return AvSource(parsed, coded=coded)
+    if inside or coded is not None or not apart.decodes_apart(parsed):
+        return AvSource(parsed, coded=coded)
+    return AvSource(parsed, decodes=apart.Apart(allow_weak=allow_weak))
 
 
 def _sink(parsed: address.Address | None, coded: CodedPictures | None) -> Sink:

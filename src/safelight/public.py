@@ -10,10 +10,9 @@ from safelight.cooldown import default_folder as state_folder
 from safelight.errors import SafelightError
 from safelight.events import StreamEvent
 from safelight.events_socket import EventsSocket
-from safelight.judge.layers import Layer
-from safelight.judge.own_memory import hide_this_process
 from safelight.judge.sandbox import probe as isolation
 from safelight.media.address import redact
+from safelight.media.apart import probe as source_isolation
 from safelight.media.gst_path import gst_plugin_path
 from safelight.opening import (
     bundles_folder,
@@ -28,6 +27,8 @@ from safelight.opening import (
 from safelight.policies import names as policy_names
 from safelight.policies import text as policy_text
 from safelight.report import Report
+from safelight.sealing.layers import Layer
+from safelight.sealing.own_memory import hide_this_process
 from safelight.session import Session
 from safelight.types import CardText, Direction, Reason, State
 
@@ -62,6 +63,7 @@ __all__ = [
     "redact",
     "serve_call",
     "source",
+    "source_isolation",
     "stand_in_folder",
     "state_folder",
     "verify_bundle",

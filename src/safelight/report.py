@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterable
 from importlib import metadata
@@ -85,10 +84,10 @@ class Latency(_Part):
 
 
 class Cpu(_Part):
-    """CPU time in seconds."""
+    """CPU time in seconds, since the stream was asked for."""
 
-    total: float
-    judge: float
+    total: float = Field(description="of the guard's process and of its judge's")
+    judge: float = Field(description="of the judge alone, its start included")
 
 
 class PolicyPart(_Part):
@@ -268,7 +267,7 @@ def assemble(
     unjudged_released: int,
     *,
     outcome: Literal["ended", "closed", "fault"],
-    judge_cpu_s: float,
+    cpu_s: Cpu,
     copied: int,
     dropped: Iterable[DroppedStream],
     head: Head,
@@ -281,7 +280,7 @@ def assemble(
         copied=copied,
         muted_s=round(tally.muted_ns / NS_PER_S, 3),
         added_latency_ms=tally.latency(),
-        cpu_s=Cpu(total=round(time.process_time(), 3), judge=round(judge_cpu_s, 3)),
+        cpu_s=cpu_s,
         policy=head.policy,
         bundle=head.bundle,
         direction=head.direction,

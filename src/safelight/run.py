@@ -75,7 +75,8 @@ class Parts:
     """Everything a session is made of; ``safelight.open`` puts it together.
 
     ``interrupted`` is told of each interruption that begins here, or goes on: the level of
-    its cool-down and until when, on the monotonic clock.
+    its cool-down and until when, on the monotonic clock. ``judge_apart``: the judge's CPU time
+    is not in this process's own.
     """
 
     source: Source
@@ -89,6 +90,7 @@ class Parts:
     others_wait_s: Callable[[], float]
     report_head: Head
     interrupted: Callable[[int, int], None] = alone
+    judge_apart: bool = False
 
 
 class Run:

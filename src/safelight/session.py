@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -11,7 +12,7 @@ from safelight import report as reporting
 from safelight.errors import EndOfStream, EngineFaultError, SafelightError
 from safelight.events import StreamEvent
 from safelight.media.interface import MayCopy, SourceInfo
-from safelight.report import Report, Tally
+from safelight.report import Cpu, Report, Tally
 from safelight.run import Parts, Run
 from safelight.types import Interrupt, Resume, State
 
@@ -32,6 +33,7 @@ class Session:
         self._report: Report | None = None
         self._closing = False
         self._info: SourceInfo | None = None
+        self._cpu_before_s = time.process_time()
 
     # --- what an integrator uses ----------------------------------------------------------
 
@@ -196,8 +198,14 @@ class Session:
             self._tally,
             unjudged_released,
             outcome=outcome,
-            judge_cpu_s=self._parts.judge.cpu_seconds(),
+            cpu_s=self._cpu(),
             copied=sink.copied if isinstance(sink := self._parts.sink, MayCopy) else 0,
             dropped=(*self._parts.source.dropped, *(self._run.dropped if self._run else ())),
             head=self._parts.report_head,
         )
+
+    def _cpu(self) -> Cpu:
+        own_s = time.process_time() - self._cpu_before_s
+        judge_s = self._parts.judge.cpu_seconds()
+        total_s = own_s + judge_s if self._parts.judge_apart else own_s
+        return Cpu(total=round(total_s, 3), judge=round(judge_s, 3))

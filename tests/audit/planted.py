@@ -19,7 +19,8 @@ from PIL import Image
 
 from safelight import opening, public
 from safelight.cli import entry
-from safelight.judge import exchange, ring, supervisor, template
+from safelight.judge import exchange, ring, supervisor
+from safelight.sealing import programs
 from safelight.types import Picture
 
 _kept: list[object] = []
@@ -89,8 +90,8 @@ def connection() -> None:
 def worker(what: str) -> None:
     """Another program for the judge, whose sandbox is weak."""
     os.environ["PLANTED"] = what
-    kept = (*template._KEPT, "PLANTED", "HOME", "TMPDIR")
-    vars(template)["_KEPT"] = kept
+    kept = (*programs._KEPT, "PLANTED", "HOME", "TMPDIR")
+    vars(programs)["_KEPT"] = kept
     vars(opening)["ProcessJudge"] = functools.partial(
         supervisor.ProcessJudge, worker="tests.audit.planted_worker"
     )

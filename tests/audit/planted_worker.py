@@ -6,7 +6,8 @@ import os
 import resource
 import socket
 
-from safelight.judge import kernel, own_memory, sandbox, system_calls, worker
+from safelight.judge import sandbox, system_calls, worker
+from safelight.sealing import kernel, own_memory
 
 _kept: list[object] = []
 
@@ -34,16 +35,16 @@ def plant(what: str) -> None:
         # With as many open files as a socket needs, in the network of everybody.
         system_calls.restrict_template = lambda: None
         system_calls.restrict_judge = _open_a_socket
-        sandbox._leave_namespaces = lambda: None
+        vars(sandbox)["leave_namespaces"] = lambda: None
         sandbox._open_and_start_nothing = lambda: None
     elif what == "core":
         most = resource.getrlimit(resource.RLIMIT_CORE)[1]  # the audit allows what the user may
         resource.setrlimit(resource.RLIMIT_CORE, (most, most))
         vars(sandbox)["no_core_dumps"] = own_memory.no_core_dumps = lambda: None
         vars(sandbox)["not_traceable"] = own_memory.not_traceable = lambda: None
-        vars(sandbox)["_limit"] = lambda *_: None
+        vars(sandbox)["limit"] = lambda *_: None
         sandbox._open_and_start_nothing = lambda: None
-        sandbox._deny_files = lambda: None
+        vars(sandbox)["deny_files"] = lambda: None
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
     elif what == "telemetry":
         _leave_the_network()

@@ -16,11 +16,11 @@ from safelight.audit import checks, leavings, mark, search, tracing
 from safelight.audit.facts import Facts
 from safelight.audit.places import Changed, Looked
 from safelight.audit.tracing import Calls
-from safelight.audit.watching import JUDGE, Seen, Watch
+from safelight.audit.watching import JUDGE, SOURCE, Seen, Watch
 from safelight.testing import canary, scenes
 from safelight.testing.film import Film
 
-GUARD, TEMPLATE, WORKER = 10, 11, 12
+GUARD, TEMPLATE, WORKER, SOURCE_PID = 10, 11, 12, 13
 SEALED = {"Max open files": "0/0", "Max file size": "0/0", "Max core file size": "0/0"}
 
 
@@ -94,6 +94,48 @@ def test_a_judge_under_its_templates_filter_alone_is_not_sealed() -> None:
     found = facts()
     found.watch.processes[WORKER].status["Seccomp_filters"] = "1"
     assert checks.sandbox(found).verdict == "red"
+
+
+def source_facts(tmp_path: Path, lines: str, **more: object) -> Facts:
+    """The same, with a process that decodes, and what it called."""
+    found = facts(calls=traced(tmp_path, lines, SOURCE_PID), **more)
+    seen = found.watch.processes[SOURCE_PID] = process(SOURCE_PID, GUARD, SOURCE, 2)
+    seen.limits = {**SEALED, "Max open files": "3/3"}
+    return found
+
+
+SHUT = f"getpid() = 13\n{FILTER}\naccept(3, 0x1, 0x2) = 4\n{FILTER}\n"
+
+
+def test_a_source_that_does_what_it_may_is_clean(tmp_path: Path) -> None:
+    found = source_facts(tmp_path, f"{SHUT}recvfrom(4, 0x1, 9, 0, NULL, NULL) = 9")
+    assert checks.source(found).verdict == "clean"
+    assert found.who(SOURCE_PID) == "source"
+
+
+@pytest.mark.parametrize(
+    "call", ["openat(AT_FDCWD</w>, 0x1, O_RDONLY) = 5", "socket(AF_INET, SOCK_STREAM, 0) = 5"]
+)
+def test_a_source_that_reaches_for_more_once_sealed_is_seen(call: str, tmp_path: Path) -> None:
+    row = checks.source(source_facts(tmp_path, f"{SHUT}{call}"))
+    assert call.partition("(")[0] in "".join(row.found)
+
+
+def test_a_source_without_a_filter_is_seen(tmp_path: Path) -> None:
+    taken = "accept(3, 0x1, 0x2) = 4\nrecvfrom(4, 0x1, 9, 0, NULL, NULL) = 9"
+    found = source_facts(tmp_path, taken, addresses=frozenset({"127.0.0.1:1"}))
+    found.watch.processes[SOURCE_PID].status["Seccomp"] = "0"
+    assert checks.source(found).verdict == "red"
+
+
+def test_a_source_that_waits_is_not_sealed_yet(tmp_path: Path) -> None:
+    found = source_facts(tmp_path, "read(6, 0x1, 9) = ?", addresses=frozenset({"127.0.0.1:1"}))
+    found.watch.processes[SOURCE_PID].status["Seccomp"] = "0"
+    assert checks.source(found).verdict == "not checked"
+
+
+def test_a_guard_that_decodes_itself_is_not_clean() -> None:
+    assert checks.source(facts()).verdict == "not checked"
 
 
 @pytest.mark.parametrize(

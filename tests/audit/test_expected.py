@@ -10,6 +10,7 @@ from tests.source import ROOT
 from safelight.audit import expected, facts, tracing
 from safelight.audit.outcome import counted, row, row_but, unchecked
 from safelight.judge.system_calls import JUDGE_CALLS, TEMPLATE_CALLS
+from safelight.media import apart_seal
 
 
 def test_the_list_of_calls_is_the_judges_and_the_documents() -> None:
@@ -20,6 +21,12 @@ def test_the_list_of_calls_is_the_judges_and_the_documents() -> None:
 
 def test_what_comes_before_the_seal_is_what_a_template_is_left_with() -> None:
     assert frozenset(TEMPLATE_CALLS) == expected.SEALING_CALLS
+
+
+def test_what_decodes_may_call_what_it_is_left_with() -> None:
+    every = {name for kind in apart_seal.FILTERS for name in apart_seal.calls(kind)}
+    assert every == expected.SOURCE_CALLS
+    assert frozenset(apart_seal.REACH_CALLS) == expected.REACHING_CALLS
 
 
 TRACE = """\

@@ -147,6 +147,38 @@ def test_current_leads_through_no_link(place: Path) -> None:
         trust.verify(place, allow_test=True, today=TODAY)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("beside", ["photos/one.jpg", "current", "trusted/root.json", ".new-a/b"])
+def test_a_folder_with_other_things_in_it_is_refused_and_unchanged(
+    beside: str, theirs: Rehearsal, tmp_path: Path
+) -> None:
+    """Promise 7: no file of the user's is deleted, whatever folder is named."""
+    theirs_own = tmp_path / "documents"
+    (theirs_own / beside).parent.mkdir(parents=True)
+    (theirs_own / beside).write_text("mine")
+    (theirs_own / "letters").mkdir()
+    (theirs_own / "letters" / "to-you.txt").write_text("mine")
+    before = contents(theirs_own)
+    with pytest.raises(UsageError, match="--into"):
+        update.pull(str(theirs.path), theirs_own, test=True)
+    assert contents(theirs_own) == before
+
+
+def test_what_lies_beside_bundles_stays(theirs: Rehearsal, place: Path) -> None:
+    beside = ("photos", ".new-year", "stand-in-face-0", "letters-1.abcd1234")
+    for name in beside:
+        (place / name).mkdir()
+        (place / name / "mine").write_text("mine")
+    for version in (2, 3, 4):
+        theirs.offer(version)
+        update.pull(str(theirs.path), place, test=True)
+    assert all((place / name / "mine").read_text() == "mine" for name in beside)
+    assert sum(1 for folder in place.iterdir() if (folder / "manifest.json").exists()) == 2
+
+
 def test_a_place_is_its_users_own(place: Path) -> None:
     assert place.stat().st_mode & 0o077 == 0
 

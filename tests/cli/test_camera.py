@@ -141,6 +141,8 @@ def test_the_unit_names_the_command_and_is_removed() -> None:
     for hardened in ("NoNewPrivileges=yes", "LimitCORE=0", "AF_UNIX AF_NETLINK\n", "UMask=0077"):
         assert hardened in text
     assert "AF_INET" in camera_unit.text("rtsp://camera.example.org/1", [])
+    # A camera that was off for a while ended its stream with status 0, and has to come back.
+    assert "Restart=always" in camera_unit.text("rtsp://camera.example.org/1", [])
     assert camera_unit.remove()
     assert not place.exists()
     assert not camera_unit.remove()

@@ -172,6 +172,16 @@ def test_bench_prints_figures_and_no_leaks(tmp_path: Path) -> None:
             assert one["ways"][way]["cpu_s"] > one["ways"]["plain"]["cpu_s"]
     assert all(one["unjudged_released"] == 0 and one["frames"]["in"] for one in figures["live"])
     leaks = figures["leaks"]
+    for one in figures["films"]:
+        picture = one["size"][0] * one["size"][1] * 3 // 2
+        way = one["ways"]["livestream"]
+        # Out of the decoder, into the encoder, and into the ring for each that is judged.
+        assert way["bytes_copied_per_frame"] == round(
+            picture * (2 + way["frames"]["judged"] / way["frames"]["in"])
+        )
+        copied = one["ways"]["copy mode"]
+        assert copied["copied"] > 0
+        assert copied["bytes_copied_per_frame"] < way["bytes_copied_per_frame"]
     assert leaks["guard"]["max"] == 0
     assert leaks["every frame"]["max"] == 1
     assert 1 <= leaks["every 30th"]["max"] <= 30
@@ -188,3 +198,14 @@ def test_bench_guards_streams_side_by_side(tmp_path: Path) -> None:
     streams = json.loads((tmp_path / "out.json").read_text())["streams"]
     assert [one["unjudged_released"] for one in streams] == [0, 0]
     assert all(one["cpu_s"] > 0 for one in streams)
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_bench_guards_streams_in_copy_mode(tmp_path: Path) -> None:
+    options = ("--seconds", "3", "--streams", "1", "--copy", "--json", "out.json")
+    done = run("bench", *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    (stream,) = json.loads((tmp_path / "out.json").read_text())["streams"]
+    assert stream["unjudged_released"] == 0
+    assert stream["frames"]["in"] > 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.running import LIVE, lines, started, until
+from tests.cli.running import LIVE, PROGRAM, environment, lines, run, started, until
 
 import safelight
 from safelight import public
@@ -66,6 +68,81 @@ def test_a_guard_that_is_asked_again_and_again_still_finishes(
     assert guard.returncode == 0, err
     assert (tmp_path / "report.json").exists()
     assert not list(tmp_path.glob("*.part"))
+
+
+def closed(*numbers: int) -> Callable[[], None]:
+    def act() -> None:
+        for number in numbers:
+            os.close(number)
+
+    return act
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("numbers", [(2,), (1, 2), (0, 1, 2)], ids=str)
+def test_closed_descriptors_change_no_status(numbers: tuple[int, ...], tmp_path: Path) -> None:
+    assert (
+        run("guard", "absent.mp4", "out.mp4", cwd=tmp_path, before=closed(*numbers)).returncode == 2
+    )
+    (tmp_path / "bundle").mkdir()
+    done = run("bundle", "verify", "bundle", cwd=tmp_path, before=closed(*numbers))
+    assert done.returncode == 3
+
+
+@pytest.mark.slow
+def test_no_channel_and_no_file_takes_a_standard_descriptors_place(tmp_path: Path) -> None:
+    """Promise 5: what any library says to standard error would be said to the judge, or be
+    written into the sink."""
+    events = tmp_path / "events"
+    command = [*PROGRAM, "guard", LIVE, "out.mp4", "--events", str(events)]
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    with subprocess.Popen(shell, cwd=tmp_path, env=environment(tmp_path)) as guard:
+        until(lambda: events.exists() and "live" in events.read_text())
+        held = [os.readlink(f"/proc/{guard.pid}/fd/{number}") for number in range(3)]
+        guard.send_signal(signal.SIGTERM)
+    assert held == [os.devnull] * 3
+    assert guard.returncode == 0
+
+
+def main_with(body: str, *before: str) -> subprocess.CompletedProcess[str]:
+    """Run the program's own ending around a command that does this."""
+    code = "\n".join(
+        [
+            "import logging, threading, warnings",
+            "from safelight.cli import main",
+            "def run(_arguments):",
+            *(f"    {line}" for line in body.splitlines()),
+            "    return 3",
+            "main.run = run",
+            *before,
+            "main.main()",
+        ]
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_no_room_for_a_thread_at_the_end_changes_no_status() -> None:
+    done = main_with(
+        "threading.Thread.start = refuse",
+        "def refuse(_self):",
+        "    raise RuntimeError",
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "logging.getLogger('aiohttp.server').error('from 192.0.2.7')",
+        "warnings.warn('192.0.2.7')",
+        "class Odd:\n    def __del__(self):\n        raise ValueError('192.0.2.7')\nOdd()",
+    ],
+    ids=["log", "warning", "unraisable"],
+)
+def test_no_library_says_anything_by_itself(said: str) -> None:
+    """Promise 5: its lines may hold addresses, and what somebody sent."""
+    done = main_with(said)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
 @pytest.mark.parametrize("module", ["safelight", "safelight.cli.entry"])

@@ -143,6 +143,7 @@ def test_only_a_guard_is_meant_to_be_stopped(arguments: list[str], status: int) 
         ["testcard", "no/such/folder/card.png"],
         ["testcard", "no/such/folder/card.mp4"],
         ["bench", "--seconds", "0"],
+        ["bench", "--copy"],
         ["bench", "not-there.mp4"],
     ],
     ids=" ".join,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safelight.cli.event_line import EventLine
 from safelight.cli.event_writer import BACKLOG, EventWriter
 from safelight.cli.outputs import Outputs
 from safelight.errors import LostError, UsageError
-from safelight.report import BundlePart, Head, PolicyPart, Tally, assemble
+from safelight.report import BundlePart, Cpu, Head, PolicyPart, Tally, assemble
 from safelight.types import CardText
 
 EVENT = StreamEvent(
@@ -34,7 +35,15 @@ def report() -> Report:
         bundle=BundlePart(id="b", version=1, sha256="0", purpose="test", test=True),
         direction="outgoing",
     )
-    return assemble(Tally(), 0, outcome="ended", judge_cpu_s=0.0, copied=0, dropped=(), head=head)
+    return assemble(
+        Tally(),
+        0,
+        outcome="ended",
+        cpu_s=Cpu(total=0.0, judge=0.0),
+        copied=0,
+        dropped=(),
+        head=head,
+    )
 
 
 def test_a_report_is_there_at_the_end_and_nothing_before(tmp_path: Path) -> None:
@@ -44,6 +53,18 @@ def test_a_report_is_there_at_the_end_and_nothing_before(tmp_path: Path) -> None
         outputs.report(report())
     assert Report.model_validate_json(path.read_text()).outcome == "ended"
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_both_are_their_users_alone(tmp_path: Path) -> None:
+    """Promise 7: nobody else of this machine gets a history of a stream."""
+    paths = tmp_path / "report.json", tmp_path / "events.jsonl"
+    before = os.umask(0)
+    try:
+        with Outputs(str(paths[0]), str(paths[1]), taken=()) as outputs:
+            outputs.report(report())
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600, 0o600]
 
 
 def test_a_guard_that_does_not_start_leaves_an_old_report_alone(tmp_path: Path) -> None:

@@ -20,9 +20,23 @@ from safelight.core.load import Load
 from safelight.core.sequential import Sequential
 from safelight.core.sound import SoundHold, _Chunk
 from safelight.core.stream import CoolDown, Stream
+from safelight.core.turns import Turns
 from safelight.types import NS_PER_MS, NS_PER_S, Absent, Frame, Scores, Token
 
-CHANGING = (Engine, Stream, Held, Load, Flow, SoundHold, Sequential, Entry, Oracle, Seen, Chunk)
+CHANGING = (
+    Engine,
+    Stream,
+    Held,
+    Load,
+    Flow,
+    SoundHold,
+    Sequential,
+    Entry,
+    Turns,
+    Oracle,
+    Seen,
+    Chunk,
+)
 COUNTED = words(
     "_shown_ns shown_ns released covered interrupted dropped _last_answer_ns _service_ns"
 )

@@ -32,6 +32,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         {"bracket_frames": 0},
         {"bracket_span_permille": 1001},
         {"still_age_ns": 3 * NS_PER_S},
+        {"turn_age_ns": 3 * NS_PER_S + 1},
         {"backlog": 8},
         {"audit_one_in": 0},
         {"grace_ns": -1},

@@ -69,11 +69,22 @@ def test_a_missing_label_is_named_with_its_item(label: str) -> None:
         {"sexual_content": "maybe"},
         {"age_years": float("nan")},
         {"unknown_key": 1},
+        {"groups": {"kind": "difference"}},
+        {"groups": {"kind": "a.b"}},
     ],
 )
 def test_labels_that_contradict_each_other_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="does not validate"):
         parsed({**DRAWN, **wrong})
+
+
+def test_one_stretch_said_twice_does_not_count_twice() -> None:
+    real = {**film(file="a.mp4"), "sexual_content": "yes", "stimulus": "real"}
+    spans = [{"from_s": 0, "to_s": 2}, {"from_s": 2, "to_s": 3}]
+    assert len(parsed({**real, "must_cover": spans}).items[0].spans()) == 2
+    for twice in ([spans[0], spans[0]], spans[::-1]):
+        with pytest.raises(UsageError, match="follow one another"):
+            parsed({**real, "must_cover": twice})
 
 
 @pytest.mark.parametrize("name", ["../a.mp4", "/etc/passwd", ".hidden", "a/../b", "http://x/y", ""])

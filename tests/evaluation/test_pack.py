@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests import repository_rules
+from tests import programs, repository_rules
 from tests.evaluation import planted
 from tests.source import ROOT
 
@@ -143,6 +143,35 @@ def test_pages_say_what_has_to_be_said_and_nothing_that_must_not(made: dict[str,
         assert f'class="field">{field}' in letter
 
 
+# A phone's page inside a wide one, since no browser's window is as narrow as a phone.
+_PHONE = """<!doctype html><iframe id=phone src="{name}.html" width=390 height=900></iframe>
+<pre id=said></pre><script>phone.onload = () => {{
+  const root = phone.contentDocument.documentElement;
+  said.textContent = "sideways " + (root.scrollWidth - root.clientWidth);
+}}</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", ["page", "brief", "letter", "model"])
+def test_on_a_phone_nothing_is_cut_off_at_the_side(
+    name: str, made: dict[str, str], tmp_path: Path
+) -> None:
+    chromium = programs.need("chromium", "chromium")
+    (tmp_path / f"{name}.html").write_text(made[name], "utf-8")
+    (tmp_path / "wide.html").write_text(_PHONE.format(name=name), "utf-8")
+    ran = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
+         "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}",
+         "--dump-dom", f"file://{tmp_path / 'wide.html'}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )  # fmt: skip
+    assert re.findall(r"sideways (-?\d+)</pre>", ran.stdout) == ["0"]
+
+
 @pytest.mark.slow
 def test_what_somebody_types_in_is_shown_and_not_run(made: dict[str, str]) -> None:
     assert "<script>" not in made["page"]
@@ -189,8 +218,8 @@ def test_two_whole_runs_are_the_same_but_for_timing(media: Path, tmp_path: Path)
     for name in ("one", "other"):
         out = tmp_path / name
         subprocess.run(
-            [sys.executable, "-m", "safelight", "evidence", "--quick", "--media", str(media),
-             "--out", str(out)],
+            [sys.executable, "-m", "safelight", "evidence", "--quick", "--brief", "--media",
+             str(media), "--out", str(out)],
             check=True,
             cwd=ROOT,
             timeout=1200,
@@ -199,5 +228,7 @@ def test_two_whole_runs_are_the_same_but_for_timing(media: Path, tmp_path: Path)
         del said["timing"]
         text = (out / "index.html").read_text("utf-8")
         cut = text.index('<section id="timing">')
-        results.append((said, text[:cut]))
+        others = [p.read_bytes() for p in sorted(out.iterdir()) if p.stem not in {"pack", "index"}]
+        assert len(others) == 6
+        results.append((said, text[:cut], others))
     assert results[0] == results[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.evaluation.planted import Stub, corpus, item, plan
 
 from safelight import opening
 from safelight.core.gate import BlockGate, Likeness
-from safelight.evaluation import evaluating, evaluation
+from safelight.evaluation import evaluating, evaluation, protocol
 from safelight.evaluation.evaluation import Evaluation
 from safelight.evaluation.guarding import Setup
 from safelight.evaluation.manifest import Item
@@ -175,6 +176,34 @@ def test_a_changed_protocol_is_marked_post_hoc_and_begins_again(tmp_path: Path) 
     )
     assert [(c.what, c.before, c.after) for c in ran.post_hoc] == [("seed", "1", "2")]
     assert todo[0] == 2
+    # To begin the changed one again takes no mark away, nor does going back.
+    again = evaluating.run(plan(made, out=tmp_path, setup=Setup(seed=2)))
+    assert [c.what for c in again.post_hoc] == ["seed"]
+    back = evaluating.run(plan(made, out=tmp_path))
+    assert [c.what for c in back.post_hoc] == ["seed"]
+
+
+def test_a_run_does_not_go_on_with_the_results_of_another_build_or_of_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Film(tmp_path / "a.mp4", (128, 72), rate=10) as film:
+        for index in range(12):
+            film.add(scenes.scene(index / 10, (128, 72)))
+    made, out = corpus(file_item("a.mp4")), tmp_path / "out"
+    todo: list[int] = []
+    out.mkdir()
+
+    def again() -> list[str]:
+        todo.clear()
+        ran = evaluating.run(plan(made, out=out, folder=tmp_path), lambda _, n: todo.append(n))
+        return [changed.what for changed in ran.post_hoc]
+
+    assert (again(), todo[0]) == ([], 1)
+    assert (again(), todo[0]) == ([], 0)
+    os.utime(tmp_path / "a.mp4", ns=(1, 1))
+    assert (again(), todo[0]) == (["files of the corpus"], 1)
+    monkeypatch.setattr(protocol, "build", lambda: "another")
+    assert (again(), todo[0]) == (["build", "files of the corpus"], 1)
 
 
 def test_the_protocol_is_written_before_the_first_item(tmp_path: Path) -> None:

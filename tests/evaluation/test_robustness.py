@@ -19,6 +19,7 @@ def test_white_box_is_reported_as_it_is_and_scaling_is_withstood() -> None:
     assert found["white_box"].bad
     assert found["white_box"].result.startswith("5 of 5 drawings are covered afterwards, 0 before")
     assert not found["scaling"].bad
+    assert [attack.system_leaks for attack in found.values()] == [0, 0, 0]
     assert "through strided sampling it is not covered" in found["scaling"].result
 
 

@@ -143,14 +143,57 @@ def test_the_bootstrap_is_scipys_where_each_is_its_own_cluster() -> None:
 
 
 def test_under_twenty_clusters_are_too_few() -> None:
-    def one(_: object) -> float:
-        return 1.0
+    values = np.random.default_rng(8).random(950)
 
-    assert statistics.over_clusters([*range(19)] * 50, one, seed=1) is None
-    assert statistics.over_clusters([*range(20)], one, seed=1) is not None
+    def mean(chosen: Any) -> float:
+        return float(values[chosen].mean())
+
+    assert statistics.over_clusters([*range(19)] * 50, mean, seed=1) is None
+    assert statistics.over_clusters([*range(20)], mean, seed=1) is not None
     said = figures.clustered("a", "a", 0.5, 950, "pictures", clusters=19, found=None)
     assert "too few" in said.note
     assert said.low is said.high is None
+
+
+def test_where_all_are_alike_the_interval_has_a_width_or_is_not_there() -> None:
+    """Resampling what is all alike gives an interval of no width, which claims too much."""
+    assert statistics.over_clusters(range(40), lambda _: 0.0, seed=1) is None
+    none = figures.share("a", "a", [False] * 80, [*range(40)] * 2, "pictures", seed=1)
+    assert (none.value, none.low, none.high) == (0, 0, 3 / 40)
+    every = figures.share("a", "a", [True] * 80, [*range(40)] * 2, "pictures", seed=1)
+    assert (every.value, every.low, every.high) == (1, 1 - 3 / 40, 1)
+    assert every.method == "rule of three over 40 clusters"
+    middle = figures.clustered("a", "a", 2.0, 80, "n", clusters=40, found=None, between=(0.0, 9.0))
+    assert middle.low is middle.high is None
+    assert "alike" in middle.note
+
+
+def test_a_share_is_wilsons_only_where_no_cluster_holds_two() -> None:
+    hits = [True, False] * 15
+    assert figures.share("a", "a", hits, [*range(30)], "items", seed=1).method == "Wilson"
+    twice = figures.share("a", "a", hits, [i // 2 for i in range(30)], "items", seed=1)
+    assert "15 clusters: too few" in twice.note
+    assert twice.low is None
+
+
+@pytest.mark.parametrize("p", [0.02, 0.05, 0.3])
+def test_a_share_over_clusters_covers_also_where_there_is_no_event(
+    p: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rare events: in many runs there is none, and then the bound has to hold all the same."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    chance, clusters = np.random.default_rng(13), np.repeat(np.arange(30), 4).tolist()
+    held, without = [], 0
+    for run in range(200):
+        hits = np.repeat(chance.random(30) < p, 4)
+        found = figures.share("a", "a", hits.tolist(), clusters, "pictures", seed=run)
+        assert found.low is not None
+        assert found.high is not None
+        without += found.value == 0
+        if found.value == 0 or p == 0.3:
+            held.append(found.low <= p <= found.high)
+    assert np.mean(held) >= 0.88
+    assert without > 0 or p == 0.3
 
 
 def test_a_seed_repeats_and_a_statistic_that_is_no_number_counts_for_nothing() -> None:

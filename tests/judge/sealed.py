@@ -24,7 +24,8 @@ from typing import Any, Final, NoReturn
 
 import pyseccomp
 
-from safelight.judge import kernel, sandbox
+from safelight.judge import sandbox
+from safelight.sealing import kernel
 
 NOBODY: Final = 65534
 MEMORY: Final = 64 << 20

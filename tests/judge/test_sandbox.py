@@ -18,7 +18,7 @@ import pytest
 from tests.source import ROOT, SRC
 
 from safelight.judge import sandbox
-from safelight.judge.layers import FILE_SYSTEM, NETWORK_NAMESPACE, SYSTEM_CALLS
+from safelight.sealing.layers import FILE_SYSTEM, NETWORK_NAMESPACE, SYSTEM_CALLS
 
 if sys.platform != "linux" or sandbox.unsupported():
     pytest.skip("no sandbox here", allow_module_level=True)
@@ -223,7 +223,7 @@ def test_a_probe_that_breaks_holds_nothing(
 
 
 def test_other_systems_are_unsupported_until_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("safelight.judge.kernel.is_linux", lambda: False)
+    monkeypatch.setattr("safelight.sealing.kernel.is_linux", lambda: False)
     assert (sandbox.unsupported() or "").startswith("unsupported until isolated")
     assert not any(layer.held for layer in sandbox.probe())
 

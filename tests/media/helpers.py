@@ -18,6 +18,7 @@ from safelight.errors import EndOfStream, SourceError
 from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
+from safelight.media.decoding import Decodes
 from safelight.media.interface import DroppedStream, SourceInfo
 from safelight.types import (
     RELEASE_MINT,
@@ -153,9 +154,9 @@ def content(frame: Frame) -> Picture:
     return frame.content
 
 
-def read(path: Path | str) -> Read:
+def read(path: Path | str, decodes: Decodes | None = None) -> Read:
     """Read a source to its end."""
-    source = AvSource(parse_source(str(path)))
+    source = AvSource(parse_source(str(path)), decodes=decodes)
     frames: list[Frame] = []
     try:
         info = source.open()

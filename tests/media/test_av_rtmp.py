@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from tests.media.helpers import picture, safe, tone
 
-from safelight.errors import EndOfStream, SinkError, SinkLostError, SourceError
+from safelight.errors import EndOfStream, SinkError, SinkLostError, SourceError, SourceLostError
 from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
+from safelight.media.decoding import Decodes
 from safelight.media.interface import SourceInfo
 from safelight.types import Frame, Gap, Picture, PictureFormat, Sound
 
@@ -65,8 +66,19 @@ def start() -> Iterator[Start]:
 class Listening:
     """A listening source that is read in a thread of its own."""
 
-    def __init__(self, url: str, comeback_s: float = 1.0) -> None:
-        self.source = AvSource(parse_source(url + "?listen=1"), comeback_s=comeback_s)
+    def __init__(
+        self,
+        url: str,
+        comeback_s: float = 1.0,
+        decodes: Decodes | None = None,
+        stall_s: float = 10.0,
+    ) -> None:
+        self.source = AvSource(
+            parse_source(url + "?listen=1"),
+            comeback_s=comeback_s,
+            decodes=decodes,
+            stall_s=stall_s,
+        )
         self.frames: list[Frame] = []
         self.end: BaseException | None = None
         self.info: SourceInfo | None = None
@@ -78,7 +90,7 @@ class Listening:
             self.info = self.source.open()
             while True:
                 self.frames.append(self.source.read())
-        except (EndOfStream, SourceError) as end:
+        except (EndOfStream, SourceError, SourceLostError) as end:
             self.end = end
 
     def wait(self) -> None:

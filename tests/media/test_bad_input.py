@@ -22,7 +22,7 @@ from tests.media.helpers import (
 )
 
 from safelight.errors import SinkError
-from safelight.media import av_open, av_source
+from safelight.media import av_open, decoding
 from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.interface import SourceInfo
@@ -179,7 +179,7 @@ def test_trouble_of_the_bindings_own_is_one_line(
         listening = parse_source("rtmp://127.0.0.1:1/app/key?listen=1")
         with pytest.raises(av_open.PublisherLeftError):
             av_open.open_container(listening, answer_s=1, stall_s=1)
-    monkeypatch.setattr(av_source, "Decoder", broken)
+    monkeypatch.setattr(decoding, "Decoder", broken)
     assert "read" in refusal(path)
 
 

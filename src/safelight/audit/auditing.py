@@ -115,6 +115,7 @@ def _rows(facts: Facts) -> tuple[Row, ...]:
     return (
         checks.processes(facts),
         checks.sandbox(facts),
+        checks.source(facts),
         checks.namespaces(facts),
         checks.system_calls(facts),
         checks.sockets(facts),

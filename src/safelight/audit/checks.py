@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from safelight.audit.expected import FINDERS, JUDGE_CALLS, NAME_SERVICE, SEALING_CALLS
+from safelight.audit.expected import (
+    ANSWERED_BY_NO,
+    FINDERS,
+    JUDGE_CALLS,
+    NAME_SERVICE,
+    REACHING_CALLS,
+    SEALING_CALLS,
+    SOURCE_CALLS,
+)
 from safelight.audit.facts import Facts
 from safelight.audit.outcome import Row, row, row_but, unchecked
 from safelight.audit.proc import Socket
@@ -54,6 +62,51 @@ def sandbox(facts: Facts) -> Row:
             found.append(f"template {template.pid}: no filter of system calls")
     seen = "Seccomp 2, NoNewPrivs 1, no capabilities; opens 0 files, writes 0, dumps 0"
     return row("judge sealed", f"{len(facts.judges)} judges; wanted: {seen}", found)
+
+
+def source(facts: Facts) -> Row:
+    """The seal of each process that decodes, as the kernel shows it, and its calls."""
+    if not facts.sources:
+        why = "this guard decodes in its own process: a device, copies, or --source-inside"
+        return unchecked("source sealed", why)
+    found = []
+    waiting = [p for p in facts.sources if _waits(facts, p)]
+    sealed = [p for p in facts.sources if p not in waiting]
+    for seen in sealed:
+        for name, wanted in _STATUS.items():
+            is_so = seen.status.get(name, "?")
+            if is_so != wanted:
+                found.append(f"source {seen.pid}: {name} is {is_so}, not {wanted}")
+        for name in ("Max file size", "Max core file size"):
+            is_so = seen.limits.get(name, "?")
+            if is_so != "0/0":
+                found.append(f"source {seen.pid}: {name} is {is_so}, not 0")
+        calls = (facts.calls or {}).get(seen.pid)
+        if calls is None or not calls.filters:
+            continue
+        late = sorted(set(calls.last) - SOURCE_CALLS - ANSWERED_BY_NO)
+        early = sorted(set(calls.counts) - SOURCE_CALLS - ANSWERED_BY_NO - REACHING_CALLS)
+        if late or early:
+            found.append(f"source {seen.pid} called {' '.join({*late, *early})}")
+    made: Counter[str] = Counter()
+    for seen in sealed:
+        made += (facts.calls or {}).get(seen.pid, Calls(seen.pid)).last
+    called = " ".join(sorted(made)) or "not traced"
+    text = f"{len(sealed)} decode, {len(waiting)} wait; calls once sealed: {called}"
+    if not sealed and not found:
+        return unchecked("source sealed", "none had begun to decode")
+    return row("source sealed", text, found)
+
+
+def _waits(facts: Facts, seen: Seen) -> bool:
+    """Whether it waits to be told what to open, or for a publisher: not sealed before that."""
+    calls = (facts.calls or {}).get(seen.pid)
+    if calls is None:
+        reached = any(s.kind not in {"unix", "netlink"} and not s.listens for s in seen.sockets)
+    else:
+        # Without a connection nothing of a stranger's has come to it.
+        reached = bool({"accept", "accept4", "recvfrom"} & {*calls.counts, *calls.before})
+    return bool(facts.addresses) and not reached and not seen.sealed
 
 
 def _filters(seen: Seen) -> int:
@@ -125,9 +178,15 @@ def sockets(facts: Facts) -> Row:
     if unlisted and not found:
         whose = ", ".join(facts.who(p.pid) for p in unlisted)
         return unchecked("sockets", f"no table of the kernel's shows what a socket is: {whose}")
-    met = sorted({str(s) for s in facts.guard.sockets if s.kind not in {"unix", "netlink"}})
-    text = f"{facts.watch.looks} looks; guard: {', '.join(met) or 'none'}; judge: its one channel"
+    text = f"{facts.watch.looks} looks; guard: {_met([facts.guard])}; judge: its one channel"
+    if facts.sources:
+        text += f"; source: {_met(facts.sources)}"
     return row("sockets", text, found)
+
+
+def _met(several: list[Seen]) -> str:
+    met = {str(s) for p in several for s in p.sockets if s.kind not in {"unix", "netlink"}}
+    return ", ".join(sorted(met)) or "none"
 
 
 def connections(facts: Facts) -> Row:

@@ -1,4 +1,4 @@
-"""What a judge may do, written down a second time, by the auditor.
+"""What a judge, and what decodes, may do, written down a second time, by the auditor.
 
 Not taken from the code that is audited: whoever changes that changes nothing here. A test says
 when the two, or docs/sandbox.md, come to differ.
@@ -34,6 +34,31 @@ SEALING_CALLS: Final = frozenset(
         *("fcntl", "lseek", "fstat", "newfstatat", "prlimit64", "prctl", "seccomp"),
         *("getpid", "getppid", "gettid", "getrandom", "rt_sigaction", "rt_sigprocmask"),
         *("sigaltstack", "set_robust_list", "rseq", "sched_yield", "mlock", "mlock2"),
+    }
+)
+# What a process that decodes may call once it is sealed.
+SOURCE_CALLS: Final = frozenset(
+    {
+        *("read", "write", "close", "brk", "mmap", "munmap", "mremap", "mprotect", "madvise"),
+        *("futex", "clone", "set_robust_list", "rseq", "rt_sigprocmask", "rt_sigaction"),
+        *("sched_getaffinity", "sched_yield", "gettid", "getpid", "prctl", "exit"),
+        *("clock_gettime", "clock_nanosleep", "getrandom", "restart_syscall", "rt_sigreturn"),
+        *("exit_group", "lseek", "recvfrom", "sendto", "poll", "ppoll", "getsockopt"),
+        *("recvmsg", "sendmsg"),
+    }
+)
+# Answered by "no such call", so that the C library makes one whose flags can be seen.
+ANSWERED_BY_NO: Final = frozenset({"clone3"})
+# What it may call besides while it looks for whom it is to reach, under its first filter.
+REACHING_CALLS: Final = frozenset(
+    {
+        *("open", "openat", "access", "faccessat2", "stat", "fstat", "newfstatat", "lstat"),
+        *("statx", "readlink", "readlinkat", "getcwd", "getdents64", "pread64", "uname"),
+        *("sysinfo", "socket", "connect", "bind", "listen", "accept", "accept4", "shutdown"),
+        *("getsockname", "getpeername", "setsockopt", "sendmmsg", "fcntl", "ioctl", "getuid"),
+        *("geteuid", "getgid", "getegid", "prlimit64", "capget", "capset", "unshare"),
+        *("seccomp", "sigaltstack", "landlock_create_ruleset", "landlock_add_rule"),
+        *("landlock_restrict_self", "lseek"),
     }
 )
 # Ways to leave something with the kernel, or in another process, that are no files: shared

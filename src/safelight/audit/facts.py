@@ -16,7 +16,7 @@ from safelight.audit.expected import STATE_FILE
 from safelight.audit.places import Looked
 from safelight.audit.search import Marked
 from safelight.audit.tracing import Calls
-from safelight.audit.watching import JUDGE, Seen, Watch
+from safelight.audit.watching import JUDGE, SOURCE, Seen, Watch
 
 _PORTS: Final = {"rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322, "tls": 443, "https": 443}
 
@@ -52,6 +52,15 @@ class Facts:
     def templates(self) -> list[Seen]:
         """Processes that judges are forked from."""
         return [p for p in self.watch.snapshot() if JUDGE in p.names and p.parent == self.guard.pid]
+
+    @property
+    def sources(self) -> list[Seen]:
+        """Processes that read and decode, those that wait for a publisher's return included."""
+        return [
+            p
+            for p in self.watch.snapshot()
+            if SOURCE in p.names and p.parent == self.guard.pid and p.looks > 2
+        ]
 
     @property
     def processes(self) -> list[Seen]:
@@ -99,6 +108,8 @@ class Facts:
             return "judge"
         if any(p.pid == pid for p in self.templates):
             return "template"
+        if any(p.pid == pid for p in self.sources):
+            return "source"
         seen = self.watch.processes.get(pid)
         return f"child of the guard ({seen.name})" if seen and seen.looks else "child of the guard"
 

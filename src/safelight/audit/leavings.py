@@ -91,12 +91,13 @@ def core_dumps(facts: Facts) -> Row:
     found = []
     for seen in facts.processes:
         who = facts.who(seen.pid)
-        if who == "template" and seen.looks < 3:
+        if who in {"template", "source"} and seen.looks < 3:
             continue
         if seen.limits.get("Max core file size", "?") != "0/0" and who in {
             "guard",
             "judge",
             "template",
+            "source",
         }:
             found.append(
                 f"{who} {seen.pid}: RLIMIT_CORE is {seen.limits.get('Max core file size')}"

@@ -69,6 +69,7 @@ class Calls:
     pid: int
     counts: Counter[str] = field(default_factory=Counter)  # since its first filter was set
     before: Counter[str] = field(default_factory=Counter)
+    last: Counter[str] = field(default_factory=Counter)  # since its last filter was set
     filters: int = 0
     written: dict[str, str] = field(default_factory=dict)  # path -> the call
     connected: Counter[str] = field(default_factory=Counter)  # "127.0.0.1:80", "unix /path"
@@ -167,8 +168,10 @@ def _whole_lines(log: Path) -> Iterator[tuple[int, str]]:
 
 def _note(calls: Calls, name: str, rest: str, folder: str) -> None:
     failed = _FAILED.search(rest) is not None
+    calls.last[name] += 1
     if not failed and name in _FILTERS and _FILTERS[name] in rest:
         calls.filters += 1
+        calls.last.clear()
         if calls.filters == 1:
             calls.before, calls.counts = calls.counts, Counter()
             return

@@ -8,6 +8,7 @@ once ``current`` names it, so a pull that fails leaves it as it was.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from safelight.errors import UsageError
 
 TRUSTED: Final = "trusted"
 _STAGED: Final = ".new-"
+_IS_STAGED: Final = re.compile(r"\.new-[0-9a-f]{16}")
+_IS_BUNDLE: Final = re.compile(r"[a-z0-9][a-z0-9-]+-[0-9]+\.[0-9a-f]{8}")
 _LOCK: Final = ".lock"
 
 
@@ -44,12 +47,16 @@ def staging(place: Path) -> Iterator[Path]:
     It is gone afterwards, unless ``adopt`` made it the current one.
 
     Raises:
-        UsageError: the place cannot be written, or another pull is at work in it.
+        UsageError: the place cannot be written, holds other things, or another pull is at work
+            in it.
     """
     import fcntl  # noqa: PLC0415  (not on every system; a guard that only starts needs none)
 
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not (place / _LOCK).is_file() and any(place.iterdir()):
+            # Never pulled into: what is in it is the user's, and may bear names that ours have.
+            raise UsageError(f"{place} holds other things", "name a new folder with --into")
         lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise UsageError(
@@ -60,8 +67,9 @@ def staging(place: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(f"another pull is at work in {place}", "wait for it") from error
-        for left in place.glob(f"{_STAGED}*"):  # of a pull that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        for left in place.iterdir():
+            if _IS_STAGED.fullmatch(left.name):  # of a pull that was killed
+                shutil.rmtree(left, ignore_errors=True)
         staged = place / f"{_STAGED}{secrets.token_hex(8)}"
         staged.mkdir(mode=0o700)
         try:
@@ -93,11 +101,16 @@ def adopt(place: Path, staged: Path, name: str) -> Path:
     part.replace(place / CURRENT)
     _sync_folder(place)
     # A guard that is just starting may still be reading the one before.
-    keep = {final.name, before, TRUSTED}
     for path in place.iterdir():
-        if path.is_dir() and not path.is_symlink() and path.name not in keep:
+        if path.name not in {final.name, before} and _is_bundle(path):
             shutil.rmtree(path, ignore_errors=True)
     return final
+
+
+def _is_bundle(path: Path) -> bool:
+    """Whether a pull put it there: nothing else that lies there is ours to remove."""
+    named_so = _IS_BUNDLE.fullmatch(path.name) is not None
+    return named_so and not path.is_symlink() and (path / "manifest.json").is_file()
 
 
 def named(place: Path) -> str | None:

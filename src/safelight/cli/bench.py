@@ -17,8 +17,7 @@ from safelight.cli import bench_films, bench_runs, bench_surfaces, machine
 from safelight.cli.bench_job import Job
 from safelight.errors import LostError, SourceError, UsageError
 
-SCHEMA: Final = "safelight.bench/2"
-_LIVE_SIZE: Final = (1280, 720)
+SCHEMA: Final = "safelight.bench/3"
 
 
 def bench(  # noqa: PLR0917  (a command's options)
@@ -30,14 +29,18 @@ def bench(  # noqa: PLR0917  (a command's options)
         float, typer.Option(metavar="N", help="How long each film and each live run lasts.")
     ] = 10.0,
     size: Annotated[
-        str, typer.Option(metavar="WxH", help="The size that films are brought to.")
-    ] = "1280x720",
+        list[str] | None,
+        typer.Option(metavar="WxH", help="The size that films are brought to; may repeat."),
+    ] = None,
     turns: Annotated[
         int, typer.Option(metavar="N", help="How often each pair runs; the least CPU counts.")
     ] = 1,
     streams: Annotated[
         int, typer.Option(metavar="N", help="Guard so many live streams side by side, only that.")
     ] = 0,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="With --streams: over RTMP, and left coded as they came.")
+    ] = False,
     surfaces: Annotated[
         bool, typer.Option("--surfaces", help="Added latency of each surface, only that.")
     ] = False,
@@ -58,7 +61,9 @@ def bench(  # noqa: PLR0917  (a command's options)
     second. Compare ratios within one run, not seconds between runs.
     """
     _check(seconds, turns, streams)
-    width, height = _size(size)
+    if copy and not streams:
+        raise UsageError("--copy goes with --streams", "films are measured in copy mode anyway")
+    sizes = [_size(text) for text in size or ("1280x720",)]
     films = [Path(clip) for clip in clips or ()]
     for film in films:
         if not film.is_file():
@@ -67,7 +72,7 @@ def bench(  # noqa: PLR0917  (a command's options)
         "schema": SCHEMA,
         "machine": {"cpu": machine.cpu_name(), "cores": machine.cores()},
         "versions": {"safelight": safelight.__version__, "python": sys.version.split()[0]},
-        "size": [width, height],
+        "sizes": [list(one) for one in sizes],
         "films": [],
         "leaks": {},
         "live": [],
@@ -81,9 +86,10 @@ def bench(  # noqa: PLR0917  (a command's options)
         if surfaces:
             figures["surfaces"] = bench_surfaces.measure(scratch, seconds)
         elif streams:
-            _streams(figures, films, scratch, seconds, streams)
+            _streams(figures, films, scratch, seconds, most=streams, copy=copy)
         else:
-            _films(figures, films, scratch, seconds, size=(width, height), turns=turns)
+            for one in sizes:
+                _films(figures, films, scratch, seconds, size=one, turns=turns)
             _leaks(figures, scratch)
             _live(figures, films, scratch, seconds)
     found = _system_leaks(figures)
@@ -127,7 +133,7 @@ def _films(
     first = clips[0] if clips else None
     typer.echo(f"\nFilms of {seconds:g} s at {size[0]}x{size[1]}, on one core")
     typer.echo(
-        f"  {'':14} {'CPU s':>7} {'÷ encode':>9} {'judged':>7} {'leaks':>6} {'MB':>5} {'copies':>7}"
+        f"  {'':14} {'CPU s':>7} {'÷ encode':>9} {'judged':>7} {'leaks':>6} {'MB':>5} {'copied':>8}"
     )
     made: list[tuple[str, Callable[[Path], Path]]] = [
         (clip.name, lambda path, clip=clip: bench_films.moving(path, clip, size, count))  # type: ignore[misc]
@@ -139,7 +145,7 @@ def _films(
     ]
     for name, make in made:
         film = make(scratch / "film.mp4")
-        found = bench_runs.compare(name, film, scratch, turns)
+        found = bench_runs.compare(name, film, scratch, turns, size)
         figures["films"].append(found)
         _print_film(found)
 
@@ -149,11 +155,12 @@ def _print_film(found: dict[str, Any]) -> None:
     for label, way in found["ways"].items():
         judged = f"{way['judged_share']:.2f}" if "judged_share" in way else ""
         leaked = str(way.get("unjudged_released", ""))
-        copies = str(way.get("plane_copies_per_frame", ""))
+        copied = way.get("bytes_copied_per_frame")
+        copied = "" if copied is None else f"{copied / 1e6:.2f} MB"
         ratio = "" if label in {"decode", "encode", "plain"} else f"{way['ratio_to_encode']:.2f}"
         typer.echo(
             f"    {label:12} {way['cpu_s']:7.2f} {ratio:>9} {judged:>7} {leaked:>6}"
-            f" {way['memory_mb']:5} {copies:>7}"
+            f" {way['memory_mb']:5} {copied:>8}"
         )
 
 
@@ -168,7 +175,9 @@ def _leaks(figures: dict[str, Any], scratch: Path) -> None:
 def _live(figures: dict[str, Any], clips: list[Path], scratch: Path, seconds: float) -> None:
     typer.echo("\nLive, 1280x720 at 30 a second, into null:")
     count = round(seconds * bench_films.RATE)
-    film = bench_films.moving(scratch / "live.mp4", clips[0] if clips else None, _LIVE_SIZE, count)
+    film = bench_films.moving(
+        scratch / "live.mp4", clips[0] if clips else None, bench_runs.LIVE_SIZE, count
+    )
     for kind, name, hold_ms in (
         ("memory", "livestream, from memory", 250),
         ("memory", "call, from memory", 0),
@@ -183,12 +192,21 @@ def _live(figures: dict[str, Any], clips: list[Path], scratch: Path, seconds: fl
 
 
 def _streams(
-    figures: dict[str, Any], clips: list[Path], scratch: Path, seconds: float, most: int
+    figures: dict[str, Any],
+    clips: list[Path],
+    scratch: Path,
+    seconds: float,
+    *,
+    most: int,
+    copy: bool,
 ) -> None:
     count = round(seconds * bench_films.RATE)
-    film = bench_films.moving(scratch / "live.mp4", clips[0] if clips else None, _LIVE_SIZE, count)
-    typer.echo(f"\n{most} live streams side by side, 1280x720 at 30 a second, into null:")
-    figures["streams"] = bench_runs.streams(most, film, scratch, seconds)
+    film = bench_films.moving(
+        scratch / "live.mp4", clips[0] if clips else None, bench_runs.LIVE_SIZE, count
+    )
+    way = "over RTMP, in copy mode" if copy else "into null:"
+    typer.echo(f"\n{most} live streams side by side, 1280x720 at 30 a second, {way}")
+    figures["streams"] = bench_runs.streams(most, film, scratch, seconds, copy=copy)
     for found in figures["streams"]:
         _print_live(found)
     cores = sum(found["cores"] for found in figures["streams"])
@@ -204,7 +222,7 @@ def _print_live(found: dict[str, Any]) -> None:
         f"    added latency p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, max"
         f" {latency['max']:.0f} ms, a hold of {found['hold_ms']} included;"
         f" {found['cores']:.2f} cores; {found['judged_share']:.0%} judged;"
-        f" {found['memory_mb']} MB"
+        f" {found['memory_mb']} MB; {found['bytes_copied_per_frame'] / 1e6:.2f} MB copied a frame"
     )
 
 

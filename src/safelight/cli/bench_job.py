@@ -30,7 +30,18 @@ _TAIL_S: Final = 1.5
 _MEMORY_EVERY_S: Final = 0.5
 
 Kind = Literal[
-    "decode", "encode", "plain", "guard", "every", "sampled", "leaks", "memory", "rtmp", "idle"
+    "decode",
+    "encode",
+    "plain",
+    "guard",
+    "copy",
+    "every",
+    "sampled",
+    "leaks",
+    "memory",
+    "rtmp",
+    "rtmp copy",
+    "idle",
 ]
 
 
@@ -107,6 +118,8 @@ def measure(job: Job) -> Measured:
 
 
 _ALONE: Final = ("decode", "encode", "plain", "every", "sampled")
+_SINKS: Final = {"guard": "guarded.mp4", "copy": "guarded.mp4", "rtmp copy": "guarded.flv"}
+_COPIES: Final = ("copy", "rtmp copy")
 
 
 def _alone(job: Job) -> Measured:
@@ -140,19 +153,20 @@ def _guarded(job: Job) -> Measured:
     match job.kind:
         case "memory":
             source = DrawnSource(_to_and_fro(Path(job.film), job.seconds), live=True)
-        case "rtmp":
+        case "rtmp" | "rtmp copy":
             source = f"{address}?listen=1"
         case "idle":
             source = IdleSource()
         case _:
             source = job.film
     counting = CountingSink() if job.kind == "leaks" else None
-    sink = counting or (str(folder / "guarded.mp4") if job.kind == "guard" else "null:")
+    sink = counting or (str(folder / _SINKS[job.kind]) if job.kind in _SINKS else "null:")
+    copies = job.kind in _COPIES
     before = time.monotonic()
-    with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms) as session:
+    with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms, copy=copies) as session:
         others = cpu_seconds(os.getpid())  # of the judge: what starting it took
         began, cpu = time.monotonic(), time.process_time()
-        if job.kind == "rtmp":
+        if job.kind.startswith("rtmp"):
             command = [sys.executable, "-m", "safelight.testing.publish", job.film, address]
             subprocess.run(command, check=True)
             time.sleep(_TAIL_S)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from safelight.errors import UsageError
 
-_WAYS: Final = ("livestream", "call", "every frame", "every 30th")
+_WAYS: Final = ("livestream", "copy mode", "call", "every frame", "every 30th")
 
 
 def draw(figures: dict[str, Any], path: Path) -> None:
@@ -27,7 +27,8 @@ def draw(figures: dict[str, Any], path: Path) -> None:
     for index, way in enumerate(_WAYS):
         ratios = [film["ways"][way]["ratio_to_encode"] for film in films]
         axes.barh([at + index * step for at in range(len(films))], ratios, step, label=way)
-    axes.set_yticks([at + 0.4 - step / 2 for at in range(len(films))], [f["film"] for f in films])
+    names = [f"{film['film']}, {film['size'][1]}p" for film in films]
+    axes.set_yticks([at + 0.4 - step / 2 for at in range(len(films))], names)
     axes.invert_yaxis()
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xlabel("CPU beyond decoding and encoding, over encoding (x264 veryfast, CRF 23)")

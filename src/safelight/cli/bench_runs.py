@@ -15,6 +15,7 @@ from safelight.cli import bench_films
 from safelight.cli.bench_job import Job, Kind
 from safelight.errors import LostError
 
+LIVE_SIZE: Final = (1280, 720)
 _JOB_LIMIT_S: Final = 600.0
 
 # In this order in every turn, so that what the machine does meanwhile hits all alike.
@@ -23,14 +24,20 @@ _PAIRS: Final[tuple[tuple[str, Kind, int], ...]] = (
     ("encode", "encode", 0),
     ("plain", "plain", 0),
     ("livestream", "guard", 250),
+    ("copy mode", "copy", 250),
     ("call", "guard", 0),
     ("every frame", "every", 0),
     ("every 30th", "sampled", 0),
 )
 
 
-def compare(name: str, film: Path, scratch: Path, turns: int) -> dict[str, Any]:
-    """Measure one film in every way, ``turns`` times in turn; the least CPU of each counts."""
+def compare(
+    name: str, film: Path, scratch: Path, turns: int, size: tuple[int, int]
+) -> dict[str, Any]:
+    """Measure one film in every way, ``turns`` times in turn; the least CPU of each counts.
+
+    ``size``: width and height of its pictures.
+    """
     runs: dict[str, list[dict[str, Any]]] = {}
     for _ in range(turns):
         for label, kind, hold_ms in _PAIRS:
@@ -41,6 +48,7 @@ def compare(name: str, film: Path, scratch: Path, turns: int) -> dict[str, Any]:
     plain_s = best["plain"]["cpu_s"]
     figures: dict[str, Any] = {
         "film": name,
+        "size": list(size),
         "pictures": best["plain"]["pictures"],
         "encode_cpu_s": round(encode_s, 3),
         "ways": {},
@@ -50,23 +58,38 @@ def compare(name: str, film: Path, scratch: Path, turns: int) -> dict[str, Any]:
             "cpu_s": round(one["cpu_s"], 3),
             "over_plain_s": round(one["cpu_s"] - plain_s, 3),
             "ratio_to_encode": round((one["cpu_s"] - plain_s) / encode_s, 3),
+            "ratio_to_plain": round(one["cpu_s"] / plain_s, 3),
             "memory_mb": round(one["memory_bytes"] / 1e6),
         }
         if one["report"] is not None:
             frames = one["report"]["frames"]
-            # Out of the decoder and into the encoder, and into the ring for the judge.
-            copies = 2 + frames["judged"] / max(1, frames["in"])
             way |= {
                 "judged_share": round(frames["judged"] / max(1, frames["in"]), 3),
                 "unjudged_released": max(
                     each["report"]["frames"]["unjudged_released"] for each in runs[label]
                 ),
-                "plane_copies_per_frame": round(copies, 2),
+                "bytes_copied_per_frame": bytes_copied(one["report"], size, encodes=True),
+                "copied": one["report"]["copied"],
                 "start_s": round(one["start_s"], 2),
                 "frames": frames,
             }
         figures["ways"][label] = way
     return figures
+
+
+def bytes_copied(report: dict[str, Any], size: tuple[int, int], *, encodes: bool) -> int:
+    """Return how many bytes of pictures are copied a frame, from where copies are made.
+
+    Each picture once out of the decoder's memory (media/av_picture.py); once into the ring, if
+    it is judged (judge/ring.py); once into the encoder's memory, if the sink encodes and it does
+    not leave coded as it came (media/av_encode.py). What libav copies inside is not counted,
+    nor what the judge writes when it makes its views.
+    """
+    picture = size[0] * size[1] * 3 // 2
+    frames = report["frames"]
+    left: int = frames["in"] - frames["dropped"] - report["copied"] if encodes else 0
+    copies: float = (frames["in"] + frames["judged"] + left) / max(1, frames["in"])
+    return round(picture * copies)
 
 
 def leaks(scratch: Path) -> dict[str, Any]:
@@ -94,12 +117,14 @@ def leaks(scratch: Path) -> dict[str, Any]:
 
 def live(kind: Kind, name: str, film: Path, scratch: Path, *, seconds: float, hold_ms: int) -> Any:
     """Measure one live run: latency, cores, what was dropped."""
-    port = free_port() if kind == "rtmp" else 0
+    port = free_port() if kind.startswith("rtmp") else 0
     measured = run(Job(kind, str(film), str(scratch), seconds, port, hold_ms), one_core=False)
     return live_figures(name, measured, seconds, hold_ms)
 
 
-def live_figures(name: str, measured: dict[str, Any], seconds: float, hold_ms: int) -> Any:
+def live_figures(
+    name: str, measured: dict[str, Any], seconds: float, hold_ms: int, *, encodes: bool = False
+) -> Any:
     """Return the figures of a live run."""
     report = measured["report"]
     frames = report["frames"]
@@ -113,17 +138,28 @@ def live_figures(name: str, measured: dict[str, Any], seconds: float, hold_ms: i
         "judged_share": round(frames["judged"] / max(1, frames["in"]), 3),
         "unjudged_released": frames["unjudged_released"],
         "memory_mb": round(measured["memory_bytes"] / 1e6),
+        "bytes_copied_per_frame": bytes_copied(report, LIVE_SIZE, encodes=encodes),
+        "copied": report["copied"],
         "frames": frames,
     }
 
 
-def streams(count: int, film: Path, scratch: Path, seconds: float) -> list[dict[str, Any]]:
-    """Guard ``count`` live streams side by side, each with a judge of its own."""
+def streams(
+    count: int, film: Path, scratch: Path, seconds: float, *, copy: bool
+) -> list[dict[str, Any]]:
+    """Guard ``count`` live streams side by side, each with a judge of its own.
+
+    ``copy``: each is published over RTMP on loopback and leaves in copy mode into a file; the
+    publishers' CPU is not counted. Otherwise from memory into nothing.
+    """
     started = []
     for index in range(count):
         folder = scratch / f"stream {index}"
         folder.mkdir()
-        job = Job("memory", str(film), str(folder), seconds)
+        if copy:
+            job = Job("rtmp copy", str(film), str(folder), seconds, free_port())
+        else:
+            job = Job("memory", str(film), str(folder), seconds)
         started.append(
             subprocess.Popen(_command(job), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         )
@@ -133,7 +169,8 @@ def streams(count: int, film: Path, scratch: Path, seconds: float) -> list[dict[
             said, complained = process.communicate(timeout=_JOB_LIMIT_S)
             if process.returncode != 0:
                 raise _lost(complained.decode("utf-8", "replace"))
-            figures.append(live_figures(f"stream {index + 1}", json.loads(said), seconds, 250))
+            measured, name = json.loads(said), f"stream {index + 1}"
+            figures.append(live_figures(name, measured, seconds, 250, encodes=copy))
     finally:
         for process in started:
             if process.poll() is None:

@@ -22,7 +22,8 @@ After=pipewire.service wireplumber.service
 
 [Service]
 ExecStart={command}
-Restart=on-failure
+# A network camera that is switched off and on again has ended its stream, which is no failure.
+Restart=always
 RestartSec=5
 # Starts and faults only; never what was seen, or when.
 StandardOutput=journal

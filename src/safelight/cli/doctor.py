@@ -114,6 +114,12 @@ def _isolation() -> Iterator[Finding]:
         if not layer.required and not layer.held and not lacking:
             name = layer.name.replace("_", " ")
             yield note("isolation", f"no {name} here ({layer.why}); the required layers suffice")
+    why_not = safelight.source_isolation()
+    if why_not is None:
+        yield ok("isolation", "files and network sources are decoded apart", needed=True)
+    else:
+        says = f"no source can be decoded apart ({why_not}). See docs/sandbox.md"
+        yield Finding(name="isolation", status="fault", needed=True, says=says)
 
 
 def _packages() -> Finding:

@@ -20,6 +20,7 @@ INTERRUPTED: Final = "interrupted, so nothing is certain: run it again"
 
 def main() -> NoReturn:
     """Run the command line of this process and end it."""
+    _fill_standard_descriptors()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             # Not an exception: a library that is being loaded could take it for its own.
@@ -38,6 +39,19 @@ def status_when_stopped(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if not word.startswith("-")]
     guards = words[:1] in (["guard"], ["call"]) or words[:2] == ["camera", "run"]
     return ENDED if guards else NOTHING_DONE
+
+
+def _fill_standard_descriptors() -> None:
+    """Open nothing in the place of each of the three that is closed.
+
+    Else what is opened next takes its number, the judge's channel or the sink's file; and
+    whatever a library says to standard error would be said there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

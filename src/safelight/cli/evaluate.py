@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from safelight.cli.evaluation_extra import needed, progress
+from safelight.cli.evaluation_extra import needed, needed_for_ray, progress
 from safelight.cli.machine import cores
 from safelight.errors import UsageError
 
@@ -30,6 +30,10 @@ def evaluate(
     policy: Annotated[str, typer.Option(metavar="NAME|FILE", help="What is gone by.")] = "protect",
     jobs: Annotated[
         int | None, typer.Option(metavar="N", help="How many items at a time. [the cores]")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Items run on this Ray cluster, not here."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of resampling and audits.")] = 1,
     sealed: Annotated[
@@ -60,6 +64,12 @@ def evaluate(
 
     if jobs is not None and not 1 <= jobs <= 256:
         raise UsageError(f"--jobs {jobs} is out of range", "use 1 to 256")
+    if ray is not None:
+        if sealed:
+            raise UsageError("--ray does not go with --sealed", "a sealed run stays on one machine")
+        if jobs is not None:
+            raise UsageError("--jobs does not go with --ray", "the cluster says how many at a time")
+        needed_for_ray()
     setup = Setup(bundle=bundle, test_bundle=test_bundle, policy=policy, seed=seed)
     given = command.Sealed(key, sign_with, lab_dir)
     if not sealed and (key or sign_with or lab_dir):
@@ -71,6 +81,7 @@ def evaluate(
         setup=setup,
         jobs=jobs or cores(),
         sealed=sealed,
+        ray=ray,
     )
     with progress("Evaluating") as tell:
         if sealed:

@@ -36,6 +36,16 @@ def needed() -> None:
         )
 
 
+def needed_for_ray() -> None:
+    """See that the extra for clusters is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("--ray needs ray", "install the extra: pip install 'safelight[ray]'")
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on standard error; yields what is told (done, all)."""

@@ -67,6 +67,14 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             " Much cheaper; trusts the stream's structure more (docs/media.md).",
         ),
     ] = False,
+    source_inside: Annotated[
+        bool,
+        typer.Option(
+            "--source-inside",
+            help="Read and decode in the guard's own process. Cheaper; a flaw in a decoder"
+            " then reaches the guard (docs/sandbox.md).",
+        ),
+    ] = False,
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a JSON report at the end.")
     ] = None,
@@ -150,6 +158,7 @@ def guard(  # noqa: PLR0917  (a flag each; the contract of the command line)
             test_bundle=test_bundle,
             allow_weak_sandbox=allow_weak_sandbox,
             copy=copy,
+            source_inside=source_inside,
             hold_ms=chosen.hold_ms,
             resume_after_s=after,
             region=chosen.region,

@@ -23,7 +23,7 @@ class Keys:
         self._wanted = wanted
 
     def __enter__(self) -> Self:
-        if not self._wanted or not sys.stdin.isatty():
+        if not self._wanted or sys.stdin is None or not sys.stdin.isatty():
             return self
         descriptor = sys.stdin.fileno()
         if _in_front(descriptor):

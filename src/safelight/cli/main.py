@@ -6,11 +6,14 @@ it is not 0, in one line on standard error: what is wrong and what to do. Never 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -140,6 +143,7 @@ def _broke(error: Exception) -> int:
 
 def main() -> NoReturn:
     """Run the command line of this process and end it; ``entry`` calls it."""
+    _silence_libraries()
     threading.excepthook = _thread_broke
     status = entry.status_when_stopped(sys.argv[1:])
     try:
@@ -156,11 +160,20 @@ def main() -> NoReturn:
     # A reader that stopped reading must not keep the process: neither here nor when Python
     # flushes at exit.
     flushing = threading.Thread(target=_flush, daemon=True)
-    flushing.start()
-    flushing.join(_FLUSH_S)
+    # Where there is no room for a thread, what was not written yet is lost; the status is not.
+    with contextlib.suppress(RuntimeError, MemoryError):
+        flushing.start()
+        flushing.join(_FLUSH_S)
     # Standard error is written through, and nothing else is left to do. Python's own way out
     # would take the signals' default back first: asked once more, it would die of that.
     os._exit(status)
+
+
+def _silence_libraries() -> None:
+    """Have nothing said but what we say: their lines may hold addresses and what was sent."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _broke: None
 
 
 def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -202,6 +215,8 @@ def _without_keys(message: str, arguments: Sequence[str]) -> str:
 
 def _swallow_stdout() -> None:
     """Let nothing more be written where nobody reads, not even when Python flushes at exit."""
+    if sys.stdout is None:
+        return  # it was closed before we began
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

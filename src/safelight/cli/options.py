@@ -19,7 +19,7 @@ AllowWeakSandbox = Annotated[
     bool,
     typer.Option(
         "--allow-weak-sandbox",
-        help="Run although the judge cannot be isolated here. See safelight doctor.",
+        help="Run although what judges or decodes cannot be isolated. See safelight doctor.",
     ),
 ]
 Region = Annotated[

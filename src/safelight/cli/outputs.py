@@ -1,7 +1,8 @@
 """What a guard was asked to write beside its sink: a report, and events to a file or a socket.
 
 All are tried before anything runs. A report appears whole, at the end; events are appended
-line by line. When events can no longer be written the guard goes on, and says so at the end.
+line by line. Both are made for their user alone: nobody else gets a history. When events can
+no longer be written the guard goes on, and says so at the end.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class Outputs:
         if self._report is not None and _same(path, self._report):
             raise UsageError("--report and --events are the same file", "name two files")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # Asked of what was opened, and before it is emptied: names can change meanwhile.
             self._refuse_opened(descriptor)
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -174,7 +175,7 @@ class Outputs:
                 # It is put in place by renaming, which would replace a device for everybody.
                 raise UsageError(f"--report {path} is not an ordinary file", "name one")
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            os.close(os.open(part, flags, 0o666))
+            os.close(os.open(part, flags, 0o600))
         except OSError as error:
             raise _cannot("--report", path, error) from None
         return part

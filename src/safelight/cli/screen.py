@@ -46,6 +46,8 @@ _WHY: Final = {
 def complain(message: str) -> None:
     """Say on one line what is wrong."""
     line = " ".join(message.split())
+    if sys.stderr is None:
+        return  # it was closed before we began
     try:
         sys.stderr.write(f"safelight: {line}\n")
         sys.stderr.flush()

@@ -1,10 +1,10 @@
 """``safelight.toml``: the flags of ``guard``, written down.
 
 A key is a flag without its dashes; a flag on the command line counts before it. A stand-in
-bundle, a judge that is not isolated, or copy mode is asked for on the command line only: a file
-that lies about must not choose it. Nor may a file that merely lies in the current folder, and
-that nobody named, choose what is written, what judges, who may connect, a policy that somebody
-wrote, that a guard shows nothing, or that it resumes by itself.
+bundle, a judge that is not isolated, a source in the guard's process, or copy mode is asked for
+on the command line only: a file that lies about must not choose it. Nor may a file that merely
+lies in the current folder, and that nobody named, choose what is written, what judges, who may
+connect, a policy that somebody wrote, that a guard shows nothing, or that it resumes by itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ONLY_WHEN_NAMED: Final = (
     "quiet",
     "resume-after",
 )
-_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox", "copy")
+_ONLY_AS_FLAGS: Final = ("test-bundle", "allow-weak-sandbox", "copy", "source-inside")
 Words = Annotated[str, Field(min_length=1)]
 
 

@@ -17,6 +17,7 @@ from safelight.core.gate import Gate
 from safelight.core.limits import Limits
 from safelight.core.load import Load
 from safelight.core.policy import Policy, decide, vouches
+from safelight.core.turns import Turns
 from safelight.types import (
     Action,
     Ask,
@@ -60,8 +61,7 @@ class Held:
         self._stream = stream
         self._count = 0
         self._epoch = 0
-        self._turn = 0
-        self._turn_pts_ns: int | None = None
+        self._turns = Turns(limits, views.in_turn)
         self._load = Load(limits)
         self.queue: deque[Entry] = deque()
         self.outstanding: dict[Token, Entry] = {}
@@ -96,9 +96,9 @@ class Held:
         if live and reference is not None and self._may_lean_on(reference):
             likeness = self._gate.compare(picture, reference.picture)
             # Inheriting must not put off a further view: it may see what the first cannot.
-            due = self._view_due(frame.pts_ns, self._limits.in_turn_every_ns)
-            free = not due and not self._audited(frame.seq)
-            if likeness.still and free and self._fresh(entry, reference):
+            due = self._turns.is_due(frame.pts_ns, limits.in_turn_every_ns)
+            still = likeness.still and self._fresh(entry, reference)
+            if still and not self._audited(frame.seq) and (not due or self._view_rests(entry)):
                 entry.still_of = reference
                 self.queue.append(entry)
                 return out
@@ -208,15 +208,15 @@ class Held:
         views = self._views.every
         # Rather early than as a question of its own before this bracket's successor ends.
         early = self._limits.in_turn_every_ns - self._limits.bracket_span_ns
-        if self._view_due(entry.frame.pts_ns, early):
-            views = (*views, self._views.in_turn[self._turn % len(self._views.in_turn)])
-            self._turn += 1
-            self._turn_pts_ns = entry.frame.pts_ns
+        if self._turns.is_due(entry.frame.pts_ns, early):
+            views = (*views, self._turns.take(entry))
         return [Ask(entry.token, views)]
 
-    def _view_due(self, pts_ns: int, every_ns: int) -> bool:
-        last = self._turn_pts_ns
-        return bool(self._views.in_turn) and (last is None or abs(pts_ns - last) >= every_ns)
+    def _view_rests(self, entry: Entry) -> bool:
+        def still(a: Picture, b: Picture) -> bool:
+            return self._gate.compare(a, b).still
+
+        return self._turns.rests(entry, still, self._vouches)
 
     def _too_late(self, entry: Entry, now_ns: int) -> bool:
         """Whether a live frame's answer cannot be expected before its deadline."""
@@ -317,13 +317,14 @@ class Held:
     def _forget(self) -> None:
         for token in list(self.outstanding):
             self.void(token)
-        self.reference = None
+        self.cut_reference()
         # New tokens from here on: an answer to an old question can open nothing.
         self._epoch += 1
 
     def cut_reference(self) -> None:
         """Frames from here on may not lean on what came before."""
         self.reference = None
+        self._turns.forget()
 
     # --- outcomes, times ------------------------------------------------------------------
 

@@ -38,12 +38,14 @@ class Limits:
     bracket_frames: int = 8
     bracket_span_permille: int = 800
     still_age_ns: int = NS_PER_S
-    audit_one_in: int = 16
+    audit_one_in: int = 64
     # Others inherit from a frame whose score is below this share of the policy's lowest limit.
     vouch_permille: int = 500
 
     # Further views, and samples of sequential evidence: neighbouring frames are correlated.
+    # For so long what a further view said of a picture holds for those that are still to it.
     in_turn_every_ns: int = 500 * NS_PER_MS
+    turn_age_ns: int = 3 * NS_PER_S
     sample_every_ns: int = 500 * NS_PER_MS
 
     # Sound.
@@ -79,6 +81,8 @@ class Limits:
             raise ValueError("a bracket spans at most 8 frames and one hold")
         if not 0 <= self.still_age_ns <= 2 * NS_PER_S:
             raise ValueError("a still frame rests on one at most 2 seconds old")
+        if not 0 <= self.turn_age_ns <= 3 * NS_PER_S:
+            raise ValueError("a further view looks again after at most 3 seconds")
         if not 0 < self.vouch_permille <= 1000:
             raise ValueError("a frame that others inherit from is itself below the limits")
         # A queue that a bracket could fill would wait for itself.

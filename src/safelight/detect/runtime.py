@@ -53,6 +53,7 @@ class Network:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 4  # its warnings would land on the user's terminal
         try:
             self._session = _ort.InferenceSession(

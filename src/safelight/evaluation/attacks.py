@@ -6,6 +6,7 @@ All of them on harmless drawings: a canary, or the drawn face of the stand-in bu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -91,26 +92,27 @@ def _scaling(looker: Looker) -> Attack:
 def _weak(looker: Looker) -> Attack:
     changed, clean = canary.load("card").astype(np.float32), canary.clean("card")
     half = np.clip(np.rint((changed + clean) / 2), 0, 255).astype(np.uint8)
-    leaked, shown = _stream(looker, [clean] * 40 + [half] * 3 + [clean] * 20)
+    came = _stream(looker, [clean] * 40 + [half] * 3 + [clean] * 20)
     return Attack(
         id="weak_canary",
         what="A canary of half the strength for 3 pictures, in its own clean drawing: its blocks"
         " hardly differ",
-        result=f"{leaked} pictures left whose own score covers them, of {shown}. What a person"
-        " sees in them is the clean drawing.",
-        bad=leaked > 0,
+        result=f"{came.told()} What a person sees in them is the clean drawing.",
+        bad=came.left > 0,
+        system_leaks=came.system_leaks,
     )
 
 
 def _flash(looker: Looker) -> Attack:
     changed, clean = canary.load("card"), canary.clean("card")
     pictures = [clean] * 40 + [changed] + [clean] * 40
-    leaked, shown = _stream(looker, pictures)
+    came = _stream(looker, pictures)
     return Attack(
         id="flash",
         what="A canary in a single picture, between pictures of its own clean drawing",
-        result=f"{leaked} pictures left whose own score covers them, of {shown}.",
-        bad=leaked > 0,
+        result=came.told(),
+        bad=came.left > 0,
+        system_leaks=came.system_leaks,
     )
 
 
@@ -122,12 +124,13 @@ def _fade(looker: Looker) -> Attack:
         share = np.float32((step + 1) / steps)
         mixed = clean * (1 - share) + changed * share
         pictures.append(np.clip(np.rint(mixed), 0, 255).astype(np.uint8))
-    leaked, shown = _stream(looker, pictures)
+    came = _stream(looker, pictures)
     return Attack(
         id="fade",
         what="A slow fade, over 5 s, from a clean drawing to its canary",
-        result=f"{leaked} pictures left whose own score covers them, of {shown}.",
-        bad=leaked > 0,
+        result=came.told(),
+        bad=came.left > 0,
+        system_leaks=came.system_leaks,
     )
 
 
@@ -140,28 +143,45 @@ def _newcomer() -> Attack:
     street = [scenes.scene(i / 30, _SIZE) for i in range(_STREET)]
     side = 150  # squared, 10 % of 640 x 360, and of 40-pixel blocks below 15 %
     small = resized(np.ascontiguousarray(face), side, side)
-    found = []
+    found, system = [], 0
     for count, at in _NEWCOMERS:
         film = list(street)
         for index in range(at, at + count):
             film[index] = street[index].copy()
             film[index][20 : 20 + side, 40 : 40 + side] = small
-        leaked, _ = _stream(looker, film, setup)
-        found.append((count, leaked))
+        came = _stream(looker, film, setup)
+        found.append((count, came.left))
+        system += came.system_leaks
     seen = _covered(looker, film[_NEWCOMERS[-1][1]])
-    told = ", ".join(f"{leaked} of {count}" for count, leaked in found)
+    told = ", ".join(f"{left} of {count}" for count, left in found)
     return Attack(
         id="newcomer",
         what="Something new in 10 % of the picture (a drawn face, with the stand-in bundle), for"
         " 1 to 6 pictures of a moving street",
         result=f"Shown alone it is {'covered' if seen else 'not found'}. In the stream there left"
         f" {told}.",
-        bad=any(leaked for _, leaked in found),
+        bad=any(left for _, left in found),
+        system_leaks=system,
     )
 
 
-def _stream(looker: Looker, film: Sequence[Rgb], setup: Setup | None = None) -> tuple[int, int]:
-    """Guard a film; return how many left that their own score covers, and how many there were."""
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """How many pictures left that their own score covers, and how many there were.
+
+    ``system_leaks``: how many left without, or against, a verdict.
+    """
+
+    left: int
+    system_leaks: int
+    shown: int
+
+    def told(self) -> str:
+        return f"{self.left} pictures left whose own score covers them, of {self.shown}."
+
+
+def _stream(looker: Looker, film: Sequence[Rgb], setup: Setup | None = None) -> _Came:
+    """Guard a film."""
     used = setup or Setup()
     made: dict[int, Picture] = {}
     pictures = []
@@ -171,8 +191,9 @@ def _stream(looker: Looker, film: Sequence[Rgb], setup: Setup | None = None) -> 
             made[id(rgb)] = scenes.picture_from_rgb(rgb)
         pictures.append(made[id(rgb)])
     sink = CountingSink(_ALWAYS, used.policy, looker)
-    guarding.through(DrawnSource(pictures), sink, used)
-    return sink.leaked + sink.bound, len(pictures)
+    report = guarding.through(DrawnSource(pictures), sink, used)
+    system = sink.leaked + report.frames.unjudged_released
+    return _Came(sink.leaked + sink.bound, system, len(pictures))
 
 
 def _covered(looker: Looker, rgb: Rgb) -> bool:

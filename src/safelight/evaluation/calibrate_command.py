@@ -89,7 +89,13 @@ def scores(
             raise UsageError(
                 f"item {index} cannot be read ({type(error).__name__})", "mend the corpus"
             ) from None
-        rows += [(s.score, s.positive, item.cluster) for s in samples if s.score is not None]
+        for sample in samples:
+            if sample.score is None:
+                raise UsageError(
+                    f"evidence of a picture of item {index} was refused",
+                    "fit to what a detector says, not to where it says nothing",
+                )
+            rows.append((sample.score, sample.positive, item.cluster))
     tell(len(corpus.items), len(corpus.items))
     return Scored(
         np.array([row[0] for row in rows], np.float64),

@@ -142,13 +142,19 @@ def _figures(
                 found=statistics.over_clusters(clusters.tolist(), brier, seed=seed),
             )
         )
+
+        def error(chosen: NDArray[np.intp], p: Floats = p) -> float:
+            return calibration_error(data.positive[chosen], p[chosen])
+
         found.append(
-            figures.plain(
+            figures.clustered(
                 f"calibration_error.{name}",
                 f"expected calibration error, {what}",
                 calibration_error(data.positive, p),
                 len(p),
                 "scores",
+                clusters=len(set(data.clusters)),
+                found=statistics.over_clusters(clusters.tolist(), error, seed=seed),
             )
         )
     return tuple(found)

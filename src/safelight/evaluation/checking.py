@@ -21,6 +21,8 @@ Kind = Literal[
     "shared cluster",
     "corrupt video",
     "the guard failed",
+    "fault of the guard",
+    "empty stretch",
     "absent evidence",
     "group missed",
     "system leak",
@@ -37,11 +39,39 @@ class Fault(Part):
     what: str
 
 
-def check(corpus: Corpus, folder: Path) -> tuple[Fault, ...]:
+def digests(corpus: Corpus, folder: Path) -> tuple[bytes | None, ...]:
+    """Return a digest of each item's bytes, None where they cannot be read.
+
+    They tell what an item is, so they stay in memory and end with the run.
+    """
+    return tuple(_known(item, folder) for item in corpus.items)
+
+
+def files_state(corpus: Corpus, folder: Path) -> str:
+    """Return what changes when a file of the corpus is put in another's place.
+
+    Made of sizes and times, never of what is in them: it is written down, so that a run does
+    not go on with results of other files.
+    """
+    state = hashlib.sha256()
+    for item in corpus.items:
+        if item.file is not None:
+            try:
+                found = place(item, folder).stat()
+                state.update(f"{found.st_size} {found.st_mtime_ns}\n".encode())
+            except OSError:
+                state.update(b"gone\n")
+    return state.hexdigest()
+
+
+def check(
+    corpus: Corpus, folder: Path, known_as: tuple[bytes | None, ...] | None = None
+) -> tuple[Fault, ...]:
     """Return what is wrong with the items themselves, in their order.
 
-    Files are told apart by a digest that is held in memory for as long as this takes.
+    ``known_as``: their digests, if they were made already.
     """
+    known_as = known_as or digests(corpus, folder)
     found = []
     seen: dict[bytes, int] = {}
     for index, item in enumerate(corpus.items):
@@ -53,7 +83,7 @@ def check(corpus: Corpus, folder: Path) -> tuple[Fault, ...]:
                     what=f"rights {item.rights!r} are none of {', '.join(sorted(RIGHTS))}",
                 )
             )
-        known = _known(item, folder)
+        known = known_as[index]
         if known is None:
             found.append(Fault(kind="file missing", item=index, what="it cannot be read"))
         elif known in seen:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from safelight.errors import UsageError
-from safelight.evaluation import evaluating, evaluation, manifest
+from safelight.evaluation import evaluating, evaluation, manifest, on_ray
 from safelight.evaluation.evaluating import Plan, Tell
 from safelight.evaluation.evaluation import Evaluation
 from safelight.evaluation.guarding import Setup
@@ -35,6 +35,7 @@ class Request:
     setup: Setup
     jobs: int
     sealed: bool = False
+    ray: str | None = None
 
 
 def evaluate(request: Request, tell: Tell) -> list[str]:
@@ -46,7 +47,10 @@ def evaluate(request: Request, tell: Tell) -> list[str]:
     corpus = manifest.read(request.corpus)
     folder = request.files or (request.corpus if request.corpus.is_dir() else request.corpus.parent)
     out = made(request.out)
-    ran = evaluating.run(Plan(corpus, folder, request.setup, out, jobs=request.jobs), tell)
+    plan = Plan(corpus, folder, request.setup, out, jobs=request.jobs)
+    if request.ray is not None:
+        plan = replace(plan, workers=on_ray.at(request.ray))
+    ran = evaluating.run(plan, tell)
     result = evaluation.of(ran, line(request))
     write(out / FILE, result.as_json())
     return told(result)

@@ -33,7 +33,15 @@ def draw() -> Rgb:
 def _row(transform: Transform, film: list[Rgb]) -> Rgb:
     cells = [resized(transform.some(film, s, (_FRAMES - 1,))[0], *_SMALL) for s in SEVERITIES]
     strip = np.hstack(
-        [np.pad(cell, ((2, 2), (2, 2), (0, 0)), constant_values=255) for cell in cells]
+        # A line around each: some of them are white all over.
+        [
+            np.pad(
+                np.pad(cell, ((1, 1), (1, 1), (0, 0)), constant_values=150),
+                ((1, 1), (1, 1), (0, 0)),
+                constant_values=255,
+            )
+            for cell in cells
+        ]
     )
     label = np.full((_LABEL, strip.shape[1], 3), 255, np.uint8)
     cv2.putText(

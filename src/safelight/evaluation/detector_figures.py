@@ -1,10 +1,9 @@
-"""Each detector by itself, in figures: ROC, rates at fixed false alarms, calibration, ages."""
+"""The detector that scores by itself, in figures: ROC, rates at fixed false alarms, calibration."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,12 +21,10 @@ from safelight.evaluation.manifest import Item
 metrics: Any = _sklearn
 
 Floats = NDArray[np.float64]
+Statistic = Callable[[NDArray[np.bool_], Floats], float]
 FIXED_FPR: Final = (0.01, 0.001)
 LIMITS: Final = (0.2, 0.5, 0.8)
 BINS: Final = 10
-P_UNDER_18_LIMITS: Final = (0.3, 0.5)
-_MINORS: Final = {"0-12", "13-15", "16-17"}
-_ADULTS: Final = {"18-24", "25-39", "40-59", "60+", "adult"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,13 +58,16 @@ def pairs(ran: Ran) -> list[tuple[Item, tuple[Sample, ...]]]:
 
 
 def scored(ran: Ran) -> Scored:
-    """Return every sample that has a score and a known truth."""
+    """Return every sample with a known truth.
+
+    Evidence that was refused counts as the wrong answer, whichever that is: a detector must
+    not look better by saying nothing where it is hard.
+    """
     rows = [
-        (sample.score, sample.positive, item.cluster)
+        (_counted(sample), sample.positive, item.cluster)
         for item, samples in pairs(ran)
         if item.is_positive or item.is_benign
         for sample in samples
-        if sample.score is not None
     ]
     return Scored(
         np.array([row[0] for row in rows], dtype=np.float64),
@@ -76,27 +76,34 @@ def scored(ran: Ran) -> Scored:
     )
 
 
+def _counted(sample: Sample) -> float:
+    if sample.score is not None:
+        return sample.score
+    return 0.0 if sample.positive else 1.0
+
+
 def sexual(ran: Ran) -> tuple[Figure, ...]:
     """Return the figures of the detector that scores, on single pictures."""
     data = scored(ran)
-    many, seed = len(set(data.clusters)), ran.protocol.seed
+    seed = ran.protocol.seed
     negatives = ~data.positive
+    # Only clusters that hold such pictures can say how sure their share is.
+    of_negatives = [c for c, out in zip(data.clusters, negatives, strict=True) if out]
     found = [_absent(ran)]
     for limit in LIMITS:
-
-        def share(chosen: NDArray[np.intp], limit: float = limit) -> float:
-            mine = chosen[negatives[chosen]]
-            return float((data.scores[mine] >= limit).mean()) if len(mine) else math.nan
-
+        over = (data.scores[negatives] >= limit).astype(np.float64)
         found.append(
             figures.clustered(
                 f"fpr_at_{limit}",
                 f"share of benign pictures with a score of {limit} or more",
-                share(np.arange(len(data.scores))),
-                int(negatives.sum()),
+                float(over.mean()) if len(over) else math.nan,
+                len(over),
                 "pictures",
-                clusters=many,
-                found=statistics.over_clusters(data.clusters, share, seed=seed),
+                clusters=len(set(of_negatives)),
+                found=statistics.of_ratio(
+                    of_negatives, over.tolist(), [1.0] * len(over), seed=seed
+                ),
+                between=(0.0, 1.0),
             )
         )
     if negatives.any():
@@ -109,7 +116,7 @@ def sexual(ran: Ran) -> tuple[Figure, ...]:
                 "pictures",
             )
         )
-    return (*found, *_two_sided(data, many, seed))
+    return (*found, *_two_sided(data, seed))
 
 
 def _absent(ran: Ran) -> Figure:
@@ -121,61 +128,57 @@ def _absent(ran: Ran) -> Figure:
         refused,
         len(samples),
         "pictures",
+        note="Below they count as wrong answers." if refused else "",
     )
 
 
-def _two_sided(data: Scored, many: int, seed: int) -> list[Figure]:
+def _two_sided(data: Scored, seed: int) -> list[Figure]:
     note = "Positives are what the corpus says they are: canaries say nothing about recall."
     if not data.has_both:
         return [figures.unmeasured("auc", "area under the ROC curve", "no positives, or no others")]
-
-    def auc(chosen: NDArray[np.intp]) -> float:
-        y = data.positive[chosen]
-        if y.all() or not y.any():
-            return math.nan
-        return float(metrics.roc_auc_score(y, data.scores[chosen]))
-
-    everything = np.arange(len(data.scores))
     inside, n = int(data.positive.sum()), len(data.scores)
+    # As many as the rarer kind has: a hundred clusters of one kind do not make two of the
+    # other enough.
+    kinds = (data.positive, ~data.positive)
+    many = min(len({c for c, is_in in zip(data.clusters, k, strict=True) if is_in}) for k in kinds)
+
+    def of(id_: str, what: str, statistic: Statistic, count: int = n, note: str = note) -> Figure:
+        def chosen(indices: NDArray[np.intp]) -> float:
+            y = data.positive[indices]
+            return math.nan if y.all() or not y.any() else statistic(y, data.scores[indices])
+
+        enough = many >= statistics.MIN_CLUSTERS
+        found = statistics.over_clusters(data.clusters, chosen, seed=seed) if enough else None
+        value = statistic(data.positive, data.scores)
+        return figures.clustered(
+            id_, what, value, count, "pictures", clusters=many, found=found, note=note
+        )
+
     found = [
-        figures.clustered(
-            "auc",
-            "area under the ROC curve",
-            auc(everything),
-            n,
-            "pictures",
-            clusters=many,
-            found=statistics.over_clusters(data.clusters, auc, seed=seed),
-            note=note,
-        ),
-        figures.plain(
+        of("auc", "area under the ROC curve", lambda y, p: float(metrics.roc_auc_score(y, p))),
+        of(
             "brier",
             "Brier score, the score taken as a probability",
-            float(metrics.brier_score_loss(data.positive, data.scores)),
-            n,
-            "pictures",
+            lambda y, p: float(metrics.brier_score_loss(y, p)),
+            note="",
         ),
-        figures.plain(
+        of(
             "calibration_error",
             "expected calibration error, the score taken as a probability",
-            calibration_error(data.positive, data.scores),
-            n,
-            "pictures",
+            calibration_error,
+            note="",
         ),
     ]
     for fpr in FIXED_FPR:
-        negatives = n - inside
-        if negatives * fpr < 1:
-            least = math.ceil(1 / fpr)
-            said = f"{negatives} negatives; it needs {least}"
+        if (n - inside) * fpr < 1:
+            said = f"{n - inside} negatives; it needs {math.ceil(1 / fpr)}"
             found.append(figures.unmeasured(f"tpr_at_fpr_{fpr}", f"TPR at FPR {fpr}", said))
             continue
-        caught = round(tpr_at(data.positive, data.scores, fpr) * inside)
-        found.append(
-            figures.proportion(
-                f"tpr_at_fpr_{fpr}", f"TPR at FPR {fpr}", caught, inside, "pictures", note=note
-            )
-        )
+
+        def at(y: NDArray[np.bool_], p: Floats, fpr: float = fpr) -> float:
+            return tpr_at(y, p, fpr)
+
+        found.append(of(f"tpr_at_fpr_{fpr}", f"TPR at FPR {fpr}", at, inside))
     return found
 
 
@@ -218,69 +221,3 @@ def reliability(positive: NDArray[np.bool_], p: Floats, bins: int = BINS) -> Cur
 
 def _points(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(round(float(value), 6) for value in values)
-
-
-# --- ages, as NIST's age evaluation reports them -------------------------------------------------
-
-
-def ages(ran: Ran) -> tuple[Figure, ...]:
-    """Return the errors of the P(<18) estimate by age band, and the mean absolute error.
-
-    The mean absolute error is averaged over cells of sex and age band (NIST IR 8525), so that
-    a corpus with many of one kind does not decide it.
-    """
-    faces: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    errors: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for item, samples in pairs(ran):
-        for sample in samples:
-            for face in sample.faces or ():
-                faces[item.age_band].append((item.cluster, face.p_under_18))
-                if item.age_years is not None:
-                    cell = (item.groups.get("sex", "unknown"), item.age_band)
-                    errors[cell].append(abs(face.years - item.age_years))
-    found = [f for band in sorted(faces) for f in _band(band, faces[band], ran.protocol.seed)]
-    if not faces:
-        found.append(
-            figures.unmeasured("p_under_18", "P(<18) estimate", "no face was found, or no detector")
-        )
-    what = "mean absolute age error, averaged over cells of sex and age band"
-    if errors:
-        cells = [float(np.mean(cell)) for cell in errors.values()]
-        n = sum(len(cell) for cell in errors.values())
-        found.append(
-            figures.plain("age_mae", what, float(np.mean(cells)), n, "faces", unit="years")
-        )
-    else:
-        said = "no item of this corpus states an age in years"
-        found.append(figures.unmeasured("age_mae", what, said, unit="years"))
-    return tuple(found)
-
-
-def _band(band: str, faces: list[tuple[str, float]], seed: int) -> list[Figure]:
-    clusters = [cluster for cluster, _ in faces]
-    p = np.array([value for _, value in faces])
-    many = len(set(clusters))
-    found = []
-    for limit in P_UNDER_18_LIMITS:
-        if band in _MINORS:
-            what, wrong = f"P(<18) estimate below {limit}: wrong", p < limit
-        else:
-            wrong = p >= limit
-            end = ": wrong" if band in _ADULTS else ""
-            what = f"P(<18) estimate of {limit} or more{end}"
-
-        def share(chosen: NDArray[np.intp], wrong: NDArray[np.bool_] = wrong) -> float:
-            return float(wrong[chosen].mean())
-
-        found.append(
-            figures.clustered(
-                f"p_under_18_at_{limit}.{band.replace('+', '-plus')}",
-                f"age band {band}: {what}",
-                float(wrong.mean()),
-                len(p),
-                "faces",
-                clusters=many,
-                found=statistics.over_clusters(clusters, share, seed=seed),
-            )
-        )
-    return found

@@ -6,7 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from safelight.evaluation import detector_figures, system_figures, trade_off
+from safelight.evaluation import (
+    age_figures,
+    detector_figures,
+    group_figures,
+    system_figures,
+    trade_off,
+)
 from safelight.evaluation.checking import Fault
 from safelight.evaluation.detector_figures import Curve
 from safelight.evaluation.evaluating import Ran
@@ -84,7 +90,7 @@ class Evaluation(Part):
 
 def of(ran: Ran, command: str) -> Evaluation:
     """Sum up a run. ``command`` is the line that makes it again."""
-    groups, missed = system_figures.groups(ran)
+    groups, missed = group_figures.groups(ran)
     data = detector_figures.scored(ran)
     absent = tuple(
         Fault(kind="absent evidence", item=result.item, what="evidence of a picture was refused")
@@ -108,14 +114,14 @@ def of(ran: Ran, command: str) -> Evaluation:
         post_hoc=ran.post_hoc,
         system=system_figures.system(ran),
         detector=detector_figures.sexual(ran),
-        ages=detector_figures.ages(ran),
+        ages=age_figures.ages(ran),
         groups=groups,
         curves=Curves(
             roc=detector_figures.roc(data),
             reliability=detector_figures.reliability(data.positive, data.scores),
             trade_off=trade_off.points(ran),
         ),
-        faults=(*ran.faults, *absent, *system_figures.leaks(ran), *missed),
+        faults=(*ran.faults, *absent, *system_figures.found_faults(ran), *missed),
         timing=_timing(ran),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,6 +59,8 @@ def shown(value: float) -> str:
     """Return a number as people read it: three significant digits, whole where it is whole."""
     if value == 0 or (float(value).is_integer() and abs(value) < 1e6):
         return f"{value:.0f}"
+    if abs(value) < 1e-4:
+        return "under 0.0001" if value > 0 else "over -0.0001"
     text = f"{value:.3g}"
     return f"{value:.0f}" if "e" in text and abs(value) >= 1 else text
 
@@ -70,10 +73,18 @@ def rounded(value: float | None) -> float | None:
 
 
 def plain(
-    id_: str, what: str, value: float, n: float, n_of: str, *, unit: str = "", note: str = ""
+    id_: str,
+    what: str,
+    value: float,
+    n: float,
+    n_of: str,
+    *,
+    unit: str = "",
+    note: str = "",
+    clusters: int | None = None,
 ) -> Figure:
     """Return a number that is a count or a description and has no interval."""
-    return _with(id_, what, value, n, n_of, unit=unit, note=note)
+    return _with(id_, what, value, n, n_of, unit=unit, note=note, clusters=clusters)
 
 
 def unmeasured(id_: str, what: str, note: str, *, unit: str = "") -> Figure:
@@ -97,7 +108,15 @@ def proportion(id_: str, what: str, events: int, n: int, n_of: str, *, note: str
 
 
 def rate(
-    id_: str, what: str, events: int, exposure: float, n_of: str, *, unit: str, note: str = ""
+    id_: str,
+    what: str,
+    events: int,
+    exposure: float,
+    n_of: str,
+    *,
+    unit: str,
+    note: str = "",
+    clusters: int | None = None,
 ) -> Figure:
     """Return events in an exposure (hours, say), with the exact Poisson interval."""
     if exposure <= 0:
@@ -117,6 +136,7 @@ def rate(
         method="exact Poisson",
         note=note,
         events=events,
+        clusters=clusters,
     )
 
 
@@ -131,13 +151,23 @@ def clustered(
     found: Interval | None,
     unit: str = "",
     note: str = "",
+    between: tuple[float, float] | None = None,
 ) -> Figure:
-    """Return a number over correlated observations, with a bootstrap over clusters."""
+    """Return a number over correlated observations, with a bootstrap over clusters.
+
+    ``between``: the least and the most that it can be. At either end every resample is the
+    same, so the interval there is the rule of three over clusters.
+    """
     if n == 0:
         return unmeasured(id_, what, note or f"no {n_of}", unit=unit)
+    method = f"bootstrap over {clusters} clusters"
     if found is None and clusters < statistics.MIN_CLUSTERS:
         note = f"{note} {clusters} cluster{'s' * (clusters != 1)}: too few for an interval.".strip()
-    method = f"bootstrap over {clusters} clusters"
+    elif found is None:
+        found = statistics.of_extreme(value, *between, clusters) if between else None
+        method = f"rule of three over {clusters} clusters"
+        if found is None:
+            note = f"{note} No interval: all resamples of the clusters are alike.".strip()
     return _with(
         id_,
         what,
@@ -150,6 +180,30 @@ def clustered(
         note=note,
         clusters=clusters,
     )
+
+
+def share(
+    id_: str,
+    what: str,
+    hits: Sequence[bool],
+    clusters: Sequence[object],
+    n_of: str,
+    *,
+    seed: int,
+    note: str = "",
+) -> Figure:
+    """Return a share, with Wilson's interval only if no cluster holds two observations."""
+    many, k = len(set(clusters)), sum(hits)
+    if many == len(hits):
+        return proportion(id_, what, k, len(hits), n_of, note=note)
+    found = statistics.of_ratio(
+        clusters, [float(hit) for hit in hits], [1.0] * len(hits), seed=seed
+    )
+    figure = clustered(
+        id_, what, k / len(hits), len(hits), n_of,
+        clusters=many, found=found, note=note, between=(0.0, 1.0),
+    )  # fmt: skip
+    return figure.model_copy(update={"events": k})
 
 
 def difference(

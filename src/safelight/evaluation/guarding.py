@@ -12,19 +12,19 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import safelight
 from safelight.errors import SafelightError
-from safelight.evaluation import items
+from safelight.evaluation import items, stretches
 from safelight.evaluation.figures import Part
 from safelight.evaluation.manifest import Item, Span
+from safelight.evaluation.stretches import Left, Stretch
 from safelight.evaluation_door import Looking, covers
 from safelight.media.interface import Source, SourceInfo
-from safelight.types import Binding, Picture, SafeFrame
+from safelight.types import Action, Binding, Picture, SafeFrame
 
 MIN_STEP_S = 1e-3
 
@@ -52,18 +52,18 @@ class Guarded(Part):
 
     pictures: int
     released: int
+    dropped: int
     streamed_s: float
     dark_s: float
+    interrupted_s: float
     interruptions: int
     unjudged_released: int
     in_span: int
     released_in_span: int
+    otherwise_in_span: int
     leaked_in_span: int
     bound_in_span: int
-    cover_delay_s: float | None
-    interrupt_delay_s: float | None
-    spans_covered: int
-    spans: int
+    stretches: tuple[Stretch, ...]
     faults: tuple[str, ...]
 
 
@@ -86,7 +86,7 @@ class CountingSink:
     spans: tuple[Span, ...]
     policy: str
     looker: Looking | None
-    left: list[tuple[float, bool]] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
     leaked: int = 0
     bound: int = 0
 
@@ -101,27 +101,26 @@ class CountingSink:
         """
         if type(frame) is not SafeFrame:
             raise TypeError(f"a sink takes a SafeFrame, not a {type(frame).__name__}")
-        if not isinstance(frame.content, Picture) or frame.verdict is None:
+        if not isinstance(frame.content, Picture):
             return
-        at_s = frame.pts_ns / 1e9
-        self.left.append((at_s, frame.released))
-        if frame.released and within(at_s, self.spans) and self.looker is not None:
+        if frame.verdict is None:
+            # A card that stands for no frame. Whatever else has no verdict leaked.
+            self.leaked += frame.released
+            return
+        at_s, verdict = frame.pts_ns / 1e9, frame.verdict
+        self.left.append(Left(at_s, frame.released, verdict.action, verdict.reason))
+        inside = stretches.within(at_s, self.spans)
+        if frame.released and inside and self.looker is not None:
             own = self.looker.look(frame.content).sexual
             # No answer would have covered it as well.
             if own is None or covers(self.policy, own):
-                if frame.verdict.binding in {Binding.STILL, Binding.BRACKETED}:
+                if verdict.binding in {Binding.STILL, Binding.BRACKETED}:
                     self.bound += 1
                 else:
                     self.leaked += 1
 
     def close(self, *, whole: bool) -> None:
         """Nothing is left behind."""
-
-
-def within(at_s: float, spans: tuple[Span, ...]) -> bool:
-    """Return whether a moment lies in one of the spans."""
-    # Half a microsecond: pts are rounded down to nanoseconds.
-    return any(span.from_s - 5e-7 <= at_s < span.to_s - 5e-7 for span in spans)
 
 
 def run(
@@ -175,41 +174,28 @@ def through(
 
 def _counted(sink: CountingSink, spans: tuple[Span, ...], report: safelight.Report) -> Guarded:
     left = sink.left
-    steps = [max(MIN_STEP_S, b[0] - a[0]) for a, b in itertools.pairwise(left)]
+    steps = [max(MIN_STEP_S, b.at_s - a.at_s) for a, b in itertools.pairwise(left)]
     steps.append(sorted(steps)[len(steps) // 2] if steps else 0.0)
-    inside = [released for at_s, released in left if within(at_s, spans)]
-    # A film's first picture need not be at 0: before it nothing can be covered.
-    first = max(spans[0].from_s, left[0][0]) if spans and left else None
+    timed = list(zip(steps, left, strict=True))
+    inside = [one for one in left if stretches.within(one.at_s, spans)]
+    actions = [one.action for one in left]
     return Guarded(
         pictures=len(left),
-        released=sum(released for _, released in left),
+        released=sum(one.released for one in left),
+        dropped=max(0, report.frames.in_ - len(left)),
         streamed_s=round(sum(steps), 6),
-        dark_s=round(
-            sum(s for s, (_, released) in zip(steps, left, strict=True) if not released), 6
+        dark_s=round(sum(s for s, one in timed if not one.released), 6),
+        interrupted_s=round(sum(s for s, one in timed if one.action is Action.INTERRUPT), 6),
+        interruptions=sum(
+            now is Action.INTERRUPT and before is not Action.INTERRUPT
+            for before, now in itertools.pairwise([None, *actions])
         ),
-        interruptions=sum(span.state == "interrupted" for span in report.states),
         unjudged_released=report.frames.unjudged_released,
         in_span=len(inside),
-        released_in_span=sum(inside),
+        released_in_span=sum(one.released for one in inside),
+        otherwise_in_span=sum(not one.released and not one.for_content for one in inside),
         leaked_in_span=sink.leaked,
         bound_in_span=sink.bound,
-        cover_delay_s=_delay(first, (at_s for at_s, released in left if not released)),
-        interrupt_delay_s=_delay(first, _from(report, "interrupted")),
-        spans_covered=sum(
-            any(not released and within(at_s, (span,)) for at_s, released in left) for span in spans
-        ),
-        spans=len(spans),
+        stretches=stretches.of(left, spans),
         faults=tuple(fault.what for fault in report.faults),
     )
-
-
-def _from(report: safelight.Report, state: Literal["interrupted"]) -> list[float]:
-    return [span.from_pts_s for span in report.states if span.state == state]
-
-
-def _delay(onset: float | None, moments: Iterable[float]) -> float | None:
-    """Return how long after the onset the first of the moments is; None for never."""
-    if onset is None:
-        return None
-    after = [at for at in moments if at >= onset - 1e-3]
-    return round(max(0.0, min(after) - onset), 3) if after else None

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from safelight.evaluation import items
 from safelight.evaluation.figures import Part
-from safelight.evaluation.guarding import Setup, within
+from safelight.evaluation.guarding import Setup
 from safelight.evaluation.manifest import Item
+from safelight.evaluation.stretches import within
 from safelight.evaluation_door import Looking
 
 

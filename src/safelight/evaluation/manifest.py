@@ -6,6 +6,7 @@ known is written "unknown": a label that is missing is a fault, and is named.
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -18,6 +19,8 @@ from safelight.evaluation.figures import Part
 FILE: Final = "corpus.json"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+# Part of what figures are named by, so without a dot.
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 RelativePath = Annotated[
     str,
@@ -107,7 +110,7 @@ class Item(Part):
     age_band: AgeBand
     age_years: Annotated[float, Field(ge=0, le=120)] | None = None
     scene: Scene
-    groups: dict[Name, Name]
+    groups: dict[Label, Label]
     pictures: Annotated[int, Field(ge=1)] | None = None
     cluster: Name
     rights: Text
@@ -126,6 +129,12 @@ class Item(Part):
             raise ValueError("must_cover goes with the stimulus 'real' or 'stand_in'")
         if self.stimulus == "stand_in" and not self.must_cover:
             raise ValueError("a stand-in says from when to when it must be covered")
+        if "difference" in self.groups.values():
+            raise ValueError("a group may not be called 'difference': figures are named so")
+        for before, after in itertools.pairwise(self.must_cover):
+            # One stretch said twice would count twice.
+            if after.from_s < before.to_s:
+                raise ValueError("spans of must_cover follow one another")
         return self
 
     @property

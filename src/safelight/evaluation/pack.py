@@ -168,12 +168,16 @@ class RobustnessRow(Part):
 
 
 class Attack(Part):
-    """An attack on the gate, on resizing or on the network, and what came of it."""
+    """An attack on the gate, on resizing or on the network, and what came of it.
+
+    ``system_leaks``: pictures that left without, or against, a verdict meanwhile.
+    """
 
     id: str
     what: str
     result: str
     bad: bool
+    system_leaks: int = 0
 
 
 class Robustness(Part):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import os
 import platform
 import time
@@ -22,6 +21,7 @@ from safelight.evaluation import (
     figures,
     live,
     own_corpora,
+    protocol,
     robustness,
     statistics,
 )
@@ -119,13 +119,14 @@ def make(wish: Wish, tell: Tell) -> Pack:
     bound = sum(int(r.figure("gate_leaks").value or 0) for r in done.values())
     if robust is not None:
         leaks += sum(row.system_leaks for row in robust.rows)
+        leaks += sum(attack.system_leaks for attack in robust.attacks)
         bound += sum(row.gate_leaks for row in robust.rows)
     policy = safelight.verify_policy("protect")
     return Pack(
         product=Product(
             name="Safelight",
             version=safelight.__version__,
-            build=build(),
+            build=protocol.build(),
             licence="Apache-2.0",
         ),
         bundle=bundle_card(),
@@ -258,16 +259,6 @@ def statements() -> Statements:
     """Return what the pack says in words."""
     text = (files("safelight.evaluation") / "statements.toml").read_text("utf-8")
     return Statements.model_validate(tomllib.loads(text))
-
-
-def build() -> str:
-    """Return the SHA-256 over the package's source files, by name and content."""
-    root = Path(safelight.__file__).resolve().parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def bundle_card() -> BundleCard:

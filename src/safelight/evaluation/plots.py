@@ -63,6 +63,7 @@ def trade_off(points: Sequence[Point], budget: float) -> str:
         textcoords="offset points",
         ha="right",
         color=_RUST,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )
     axes.set_yscale("log")
     axes.set_ylim(budget / 4, top * 4)

@@ -30,10 +30,10 @@ class ItemResult(Part):
 class Store:
     """Results as they come: in memory alone, or in a file of the output folder as well."""
 
-    def __init__(self, folder: Path | None, protocol_sha256: str) -> None:
-        """Read what an earlier run of the very same protocol left."""
+    def __init__(self, folder: Path | None, protocol_sha256: str, files: str = "") -> None:
+        """Read what an earlier run of the very same protocol, over the same files, left."""
         self._path = folder / FILE if folder is not None else None
-        self._head = json.dumps({"protocol_sha256": protocol_sha256})
+        self._head = json.dumps({"protocol_sha256": protocol_sha256, "files": files})
         self._found: dict[int, ItemResult] = {}
         if self._path is None:
             return

@@ -32,7 +32,7 @@ from safelight.testing.film import rgb_of
 from safelight.types import Picture
 
 SAYS: Final = (
-    "Forty-one ways to alter a picture, five severities each. A stand-in (a face in view) takes"
+    "{ways} ways to alter a picture, five severities each. A stand-in (a face in view) takes"
     " the place of what must be found, on the clips of adults signing; it says nothing about"
     " recall of sexual content. System leaks: pictures that the whole guard let out without, or"
     " against, a verdict. Gate leaks: pictures that it let out bound to clear ones although their"
@@ -93,7 +93,7 @@ def measure(media: Path, command: str, *, jobs: int, quick: bool, tell: Tell) ->
     cells = tuple(cell for one in made for cell in one.cells)
     total = sum(sum(row) for row in clean)
     return Robustness(
-        says=SAYS,
+        says=SAYS.format(ways=len(todo)),
         command=command,
         clean_found=total,
         clean_pictures=sum(len(row) for row in clean),

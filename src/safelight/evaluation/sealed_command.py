@@ -44,13 +44,16 @@ def evaluate(request: Request, given: Sealed, tell: Tell) -> list[str]:
     log.say("6. Every item was run. There is still no network.")
     write(lab / sealing.FAULTS, sealing.lab_faults(ran.faults))
     log.say("7. Faulty items are listed by index in the lab's folder, which does not leave.")
+    # Listed first: a result that is there was listed, whatever breaks.
+    sealing.remember(lab, ran.protocol)
     write(out / sealing.RESULT, text)
     (out / sealing.SIGNATURE).write_bytes(key.sign(text.encode()))
-    sealing.remember(lab, ran.protocol)
     log.say(f"8. {sealing.RESULT} is written and signed. Its SHA-256: {sealing.digest(text)}")
     log.say("9. Cells of fewer than 10 are suppressed, and others where they would give one away.")
+    log.say("   Counts are in tens, and what is made of them is made of tens.")
     files = f"protocol.json, {sealing.RESULT}, {sealing.SIGNATURE}, {sealing.LOG}"
     log.say(f"10. What may leave the room: {files}. Read them before they do.")
+    sealing.same_time(out)
     return [*log.lines]
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import socket
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from safelight.evaluation import suppression
 from safelight.evaluation.checking import Fault
 from safelight.evaluation.evaluation import Evaluation
 from safelight.evaluation.figures import Figure, Part
+from safelight.evaluation.protocol import FILE as PROTOCOL
 from safelight.evaluation.protocol import Protocol
 
 RESULT: Final = "sealed-result.json"
@@ -64,6 +67,7 @@ class SealedResult(Part):
     detector: tuple[Figure, ...]
     ages: tuple[Figure, ...]
     groups: tuple[Figure, ...]
+    groups_are_whole: bool
     faults: dict[str, str]
     groups_missed: tuple[str, ...]
     earlier_runs: tuple[EarlierRun, ...]
@@ -134,8 +138,8 @@ def check_folders(out: Path, lab: Path, corpus: Path) -> None:
 def of(full: Evaluation, earlier: tuple[EarlierRun, ...], network: str) -> SealedResult:
     """Take everything out of a result that could tell of an item."""
     groups = suppression.table(full.groups)
-    said = {figure.id for figure in groups if figure.said == "measured"}
-    kinds = Counter(fault.kind for fault in full.faults if fault.item is not None)
+    said = {figure.id for figure in groups}
+    kinds: Counter[str] = Counter(fault.kind for fault in full.faults if fault.item is not None)
     behind = (full.corpus.clusters, full.corpus.used)
     return SealedResult(
         command=full.command,
@@ -146,12 +150,13 @@ def of(full: Evaluation, earlier: tuple[EarlierRun, ...], network: str) -> Seale
         clusters=suppression.count(full.corpus.clusters),
         system=suppression.aggregates(full.system, *behind),
         detector=suppression.aggregates(full.detector, *behind),
-        ages=suppression.aggregates(full.ages, *behind),
+        ages=_kept(suppression.aggregates(full.ages, *behind)),
         groups=groups,
-        faults={kind: suppression.count(number) for kind, number in sorted(kinds.items())},
+        groups_are_whole=len(groups) == len(full.groups),
+        faults=suppression.faults(kinds),
         groups_missed=tuple(
             figure.what
-            for figure in groups
+            for figure in full.groups
             if figure.id.startswith("covered.")
             and figure.id.endswith(".difference")
             and figure.id in said
@@ -162,6 +167,18 @@ def of(full: Evaluation, earlier: tuple[EarlierRun, ...], network: str) -> Seale
         warning=DIFFERENCING,
         network=network,
     )
+
+
+def _kept(figures: tuple[Figure, ...]) -> tuple[Figure, ...]:
+    """Leave out even the name of a band that was taken out: there are few of it, or none."""
+    return tuple(figure for figure in figures if figure.said != "suppressed")
+
+
+def same_time(folder: Path) -> None:
+    """Give the files that leave one time: how long a run took tells how long its films are."""
+    now = time.time_ns()
+    for name in (PROTOCOL, RESULT, SIGNATURE, LOG):
+        os.utime(folder / name, ns=(now, now))
 
 
 def lab_faults(faults: tuple[Fault, ...]) -> str:

@@ -106,7 +106,9 @@ def over_clusters(
         seed: of the resampling, so that it comes out the same twice.
 
     Returns:
-        None under 20 clusters, or if hardly any resample has a value.
+        None under 20 clusters, if hardly any resample has a value, and if all resamples have
+        the same: then the observations are all alike, and resampling cannot say how unlike
+        others may be. An interval without width would claim that it knows.
     """
     members: dict[object, list[int]] = {}
     for index, cluster in enumerate(clusters):
@@ -124,5 +126,31 @@ def over_clusters(
     if len(found) < RESAMPLES // 2:
         return None
     tail = (1 - CONFIDENCE) / 2 * 100
-    low, high = np.percentile(found, [tail, 100 - tail])
-    return Interval(float(low), float(high))
+    low, high = (float(end) for end in np.percentile(found, [tail, 100 - tail]))
+    return Interval(low, high) if low < high else None
+
+
+def of_ratio(
+    clusters: Sequence[object], part: Sequence[float], whole: Sequence[float], *, seed: int
+) -> Interval | None:
+    """Return ``over_clusters`` of the sum of ``part`` over the sum of ``whole``."""
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+
+    def ratio(chosen: NDArray[np.intp]) -> float:
+        total = float(wholes[chosen].sum())
+        return float(parts[chosen].sum()) / total if total > 0 else math.nan
+
+    return over_clusters(clusters, ratio, seed=seed)
+
+
+def of_extreme(value: float, least: float, most: float, clusters: int) -> Interval | None:
+    """Return what an average lies in that came out at the end of what it can be.
+
+    If a share of more than ``rule_of_three(clusters)`` of all clusters differed from the end,
+    one of them would have been met, at 95 %; and none differs by more than the whole way. One
+    observation is one cluster, so clusters have to weigh about alike.
+    """
+    reach = (most - least) * min(1.0, rule_of_three(clusters))
+    if value == least:
+        return Interval(least, least + reach)
+    return Interval(most - reach, most) if value == most else None

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from safelight.judge.own_memory import lock_memory
+from safelight.sealing.own_memory import lock_memory
 from safelight.types import Picture, PictureFormat
 
 SLOTS: Final = 16

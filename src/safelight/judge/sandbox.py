@@ -11,16 +11,15 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
-from safelight.judge import kernel, landlock, system_calls
-from safelight.judge.layers import (
+from safelight.judge import system_calls
+from safelight.judge.system_calls import JUDGE_CALLS, TEMPLATE_CALLS
+from safelight.sealing import filters, kernel
+from safelight.sealing.layers import (
     EXTRA,
     FILE_SYSTEM,
     LIMITS,
@@ -36,14 +35,24 @@ from safelight.judge.layers import (
     enough,
     missing,
 )
-from safelight.judge.observing import cpu_seconds, observed, renew_cpu
-from safelight.judge.own_memory import (
+from safelight.sealing.observing import cpu_seconds, observed, renew_cpu
+from safelight.sealing.own_memory import (
     hide_this_process,
     lock_memory,
     no_core_dumps,
     not_traceable,
 )
-from safelight.judge.system_calls import JUDGE_CALLS, TEMPLATE_CALLS
+from safelight.sealing.programs import SINGLE_THREADED
+from safelight.sealing.steps import (
+    deny_files,
+    die_with_parent,
+    leave_namespaces,
+    limit,
+    no_new_privileges,
+    set_limit,
+    single,
+    threads,
+)
 
 if sys.platform != "win32":  # so that this module can be imported anywhere
     import resource
@@ -70,15 +79,7 @@ __all__ = [
     "unsupported",
 ]
 
-# A template must have one thread: a fork copies one, and namespaces and Landlock bind one.
-# Libraries that start threads when they are imported ask these. (onnxruntime's is for reports
-# to its maker, which nothing here may send.)
-SINGLE_THREADED: Final = MappingProxyType(
-    {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
-)
-
 _OPEN_FILES: Final = 64  # of the template; a judge may open none
-_RESERVED: Final = 256 << 20  # bytes of addresses that the C library reserves, unused, for a heap
 _PROBE_SECONDS: Final = 60
 _PROBE_MEMORY: Final = 64 << 20
 
@@ -95,19 +96,6 @@ def name_process(name: str = "safelight-judge") -> None:
     kernel.set_name(name)
 
 
-def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent ends; end now if it has ended.
-
-    The kernel watches the *thread* that started this process: it must live as long.
-
-    Raises:
-        OSError: refused.
-    """
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os._exit(3)
-
-
 def prepare(memory_bytes: int, shared_bytes: int = 0) -> tuple[Layer, ...]:
     """Shut the template in, once everything is loaded. Never raises; says what holds.
 
@@ -119,14 +107,14 @@ def prepare(memory_bytes: int, shared_bytes: int = 0) -> tuple[Layer, ...]:
         shared_bytes: how much each judge may map of what it is handed (the ring).
     """
     global _extra  # noqa: PLW0603  (the one thing that seal() must know and cannot ask)
-    threads = _threads()
+    running = threads()
     # Before any file is out of reach: libraries to be loaded, and how much memory is in use.
-    system_calls.why_not()
-    limits = attempt(LIMITS, lambda: _limit(memory_bytes, shared_bytes))
-    network = attempt(NETWORK_NAMESPACE, _single(threads, _leave_namespaces))
+    filters.why_not()
+    limits = attempt(LIMITS, lambda: limit(memory_bytes, shared_bytes, _OPEN_FILES))
+    network = attempt(NETWORK_NAMESPACE, single(running, leave_namespaces))
     powers = attempt(NO_CAPABILITIES, kernel.drop_capabilities)
-    privileges = attempt(NO_NEW_PRIVILEGES, _no_new_privileges)
-    files = attempt(FILE_SYSTEM, _single(threads, _deny_files))
+    privileges = attempt(NO_NEW_PRIVILEGES, no_new_privileges)
+    files = attempt(FILE_SYSTEM, single(running, deny_files))
     _extra = (network, files, powers)
     layers = (
         privileges,
@@ -149,9 +137,9 @@ def seal(*, read_from: int | None = None, write_to: int | None = None) -> tuple[
         read_from: the only descriptor that questions come from; None allows any open one.
         write_to: the only descriptor that answers go to; None allows any open one.
     """
-    system_calls.why_not()  # loads its library, if no template has: soon no file can be opened
+    filters.why_not()  # loads its library, if no template has: soon no file can be opened
     layers = (
-        attempt(NO_NEW_PRIVILEGES, _no_new_privileges),
+        attempt(NO_NEW_PRIVILEGES, no_new_privileges),
         attempt(NOT_TRACEABLE, not_traceable),
         attempt(NO_CORE_DUMPS, no_core_dumps),
         attempt(LIMITS, _open_and_start_nothing),
@@ -168,7 +156,7 @@ def unsupported() -> str | None:
     """Say why no judge can be isolated here; None where it can."""
     if not kernel.is_linux():
         return f"unsupported until isolated: no sandbox is written for {platform.system()} yet"
-    why = system_calls.why_not()
+    why = filters.why_not()
     return None if why is None else f"unsupported until isolated: {why}"
 
 
@@ -202,75 +190,11 @@ def _none_holds(why: str) -> tuple[Layer, ...]:
     return tuple(Layer(name, name in REQUIRED, False, why) for name in (*REQUIRED, *EXTRA))
 
 
-def _threads() -> int:
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:  # not known is not one
-        return 0
-
-
-def _single(threads: int, apply: Callable[[], str | None]) -> Callable[[], str | None]:
-    if threads == 1:
-        return apply
-    return lambda: f"it binds one thread, and there are {threads or 'an unknown number'}"
-
-
-def _leave_namespaces() -> None:
-    apart = kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
-    try:
-        kernel.unshare(kernel.CLONE_NEWUSER | apart)
-    except OSError:
-        if os.geteuid() != 0:
-            raise
-        kernel.unshare(apart)  # root needs no user namespace for it
-
-
-def _deny_files() -> None:
-    landlock.deny_everything()
-
-
-def _no_new_privileges() -> str | None:
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    return None if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) == 1 else "the kernel did not keep it"
-
-
-def _limit(memory_bytes: int, shared_bytes: int) -> None:
-    """Set what is counted against limits.
-
-    RLIMIT_DATA bounds private writable memory, whatever it is called; RLIMIT_AS bounds shared
-    memory too, and needs room for addresses that are reserved and never used. RLIMIT_NPROC
-    counts all processes of the user, so here it would be a limit on somebody else.
-    """
-    if memory_bytes <= 0 or shared_bytes < 0:
-        raise ValueError("a judge needs memory")
-    data, addresses = _memory("VmData"), _memory("VmSize")
-    _set(resource.RLIMIT_FSIZE, 0)
-    _set(resource.RLIMIT_NOFILE, _OPEN_FILES)
-    _set(resource.RLIMIT_DATA, data + memory_bytes)
-    _set(resource.RLIMIT_AS, addresses + memory_bytes + shared_bytes + _RESERVED)
-
-
 def _open_and_start_nothing() -> str | None:
-    _set(resource.RLIMIT_NOFILE, 0)
-    _set(resource.RLIMIT_NPROC, 0)
-    _set(resource.RLIMIT_FSIZE, 0)
+    set_limit(resource.RLIMIT_NOFILE, 0)
+    set_limit(resource.RLIMIT_NPROC, 0)
+    set_limit(resource.RLIMIT_FSIZE, 0)
     bounded = (resource.RLIMIT_DATA, resource.RLIMIT_AS)
     if any(resource.getrlimit(which)[1] == resource.RLIM_INFINITY for which in bounded):
         return "memory is not limited"
     return None
-
-
-def _set(which: int, most: int) -> None:
-    """Set a limit for good; one that is lower already stays."""
-    _, hard = resource.getrlimit(which)
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(which, (most, most))
-
-
-def _memory(name: str) -> int:
-    """Return bytes of a line of /proc/self/status."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"the kernel does not say {name}")

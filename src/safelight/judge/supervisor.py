@@ -28,6 +28,7 @@ from safelight.judge.sandbox import Layer
 from safelight.judge.template import FORK_S, HINT, Template, heard, layers_of
 from safelight.judge.wire import WireError
 from safelight.judge.worker import MAX_CONTROL_BYTES
+from safelight.sealing import kernel
 from safelight.types import Picture, Token, VerifiedBundle
 
 Listener = Callable[[Answer | JudgeFault], None]
@@ -268,6 +269,7 @@ class ProcessJudge:
         else:
             self._drop_template()
         self._template = Template(self._bundle, self._worker)
+        kernel.trim_heap()  # what reading and handing over the bundle took and gave back
         return self._fork(self._template)
 
     def _fork(self, template: Template) -> None:

@@ -7,12 +7,10 @@ question, computing and writing an answer need. docs/sandbox.md lists both.
 
 from __future__ import annotations
 
-import errno
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from pyseccomp import Arg
+from safelight.sealing import filters
+from safelight.sealing.filters import Is, Rules
 
 # Every call of a sealed judge. Memory is what an inference asks of the kernel; little else.
 JUDGE_CALLS: Final = (
@@ -95,40 +93,24 @@ _FCNTL: Final = (0, 1, 2, 3, 4, 1030, 1034)  # DUPFD, GETFD, SETFD, GETFL, SETFL
 _PRCTL: Final = (1, 2, 3, 15, 16, 21, 22, 38, 39)
 
 
-@dataclass(frozen=True, slots=True)
-class _Is:
-    """An argument (by its place, from 0) must have this value under this mask."""
-
-    place: int
-    value: int
-    mask: int = 0xFFFFFFFF  # ints and options; the kernel ignores what is above
-
-    def as_rule(self) -> Arg:
-        from pyseccomp import MASKED_EQ, Arg  # noqa: PLC0415  (absent outside Linux)
-
-        return Arg(self.place, MASKED_EQ, self.mask, self.value)
-
-
-_Rules = dict[str, tuple[tuple[_Is, ...], ...]]  # alternatives, each a set of conditions
-
-_JUDGE_RULES: Final[_Rules] = {
-    "mmap": ((_Is(2, 0, _PROT_EXEC), _Is(3, _MAP_ANONYMOUS, _MAP_ANONYMOUS | _MAP_SHARED)),),
-    "mprotect": ((_Is(2, 0, _PROT_EXEC),),),
-    "madvise": tuple((_Is(2, a),) for a in (_MADV_DONTNEED, _MADV_FREE, _MADV_HUGEPAGE)),
+_JUDGE_RULES: Final[Rules] = {
+    "mmap": ((Is(2, 0, _PROT_EXEC), Is(3, _MAP_ANONYMOUS, _MAP_ANONYMOUS | _MAP_SHARED)),),
+    "mprotect": ((Is(2, 0, _PROT_EXEC),),),
+    "madvise": tuple((Is(2, a),) for a in (_MADV_DONTNEED, _MADV_FREE, _MADV_HUGEPAGE)),
 }
-_TEMPLATE_RULES: Final[_Rules] = {
-    "mmap": ((_Is(2, 0, _PROT_EXEC),),),
-    "mprotect": ((_Is(2, 0, _PROT_EXEC),),),
+_TEMPLATE_RULES: Final[Rules] = {
+    "mmap": ((Is(2, 0, _PROT_EXEC),),),
+    "mprotect": ((Is(2, 0, _PROT_EXEC),),),
     "madvise": (
         *_JUDGE_RULES["madvise"],
-        *(((_Is(2, a),)) for a in (_MADV_DONTFORK, _MADV_DONTDUMP)),
+        *(((Is(2, a),)) for a in (_MADV_DONTFORK, _MADV_DONTDUMP)),
     ),
-    "clone": ((_Is(0, _SIGCHLD, _NOT_A_FORK | 0xFF),),),
-    "kill": ((_Is(0, 0, 0x80000000), _Is(1, _SIGKILL)),),
-    "fcntl": tuple((_Is(1, command),) for command in _FCNTL),
-    "newfstatat": ((_Is(3, _AT_EMPTY_PATH, _AT_EMPTY_PATH),),),
-    "prlimit64": ((_Is(0, 0),),),
-    "prctl": (*((_Is(0, option),) for option in _PRCTL), (_Is(0, 4), _Is(1, 0))),
+    "clone": ((Is(0, _SIGCHLD, _NOT_A_FORK | 0xFF),),),
+    "kill": ((Is(0, 0, 0x80000000), Is(1, _SIGKILL)),),
+    "fcntl": tuple((Is(1, command),) for command in _FCNTL),
+    "newfstatat": ((Is(3, _AT_EMPTY_PATH, _AT_EMPTY_PATH),),),
+    "prlimit64": ((Is(0, 0),),),
+    "prctl": (*((Is(0, option),) for option in _PRCTL), (Is(0, 4), Is(1, 0))),
 }
 
 
@@ -144,10 +126,10 @@ def restrict_judge(*, read_from: int | None = None, write_to: int | None = None)
     """
     rules = dict(_JUDGE_RULES)
     if read_from is not None:
-        rules["read"] = ((_Is(0, read_from),),)
+        rules["read"] = ((Is(0, read_from),),)
     if write_to is not None:
-        rules["write"] = ((_Is(0, write_to),),)
-    _load(JUDGE_CALLS, rules)
+        rules["write"] = ((Is(0, write_to),),)
+    filters.load(JUDGE_CALLS, rules)
 
 
 def restrict_template() -> None:
@@ -156,41 +138,4 @@ def restrict_template() -> None:
     Raises:
         OSError, RuntimeError: the filter is not in force.
     """
-    _load((*JUDGE_CALLS, *TEMPLATE_CALLS), _TEMPLATE_RULES)
-
-
-def _load(names: tuple[str, ...], rules: _Rules) -> None:
-    if (why := why_not()) is not None:
-        raise RuntimeError(why)
-    import pyseccomp  # noqa: PLC0415  (absent outside Linux)
-
-    allowed = pyseccomp.SyscallFilter(pyseccomp.KILL_PROCESS)
-    # Another machine's calls (32 bit on 64) are as dead as unlisted ones.
-    allowed.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
-    allowed.set_attr(pyseccomp.Attr.CTL_NNP, 1)
-    allowed.set_attr(pyseccomp.Attr.CTL_TSYNC, 1)
-    for name in names:
-        number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
-        if number < 0:  # this machine has no such call (poll, dup2, … on aarch64)
-            continue
-        for conditions in rules.get(name, ((),)):
-            allowed.add_rule(pyseccomp.ALLOW, number, *(c.as_rule() for c in conditions))
-    if "clone" in names:
-        # Its flags are in memory, where no filter can look. "No such call" makes the C library
-        # fall back to clone, whose flags are seen.
-        allowed.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    allowed.load()
-
-
-def why_not() -> str | None:
-    """Say why filters cannot work here; None where they can."""
-    try:
-        import pyseccomp  # noqa: PLC0415  (absent outside Linux)
-    except ImportError:
-        return "the package pyseccomp is not installed"
-    except (RuntimeError, OSError):
-        return "the library libseccomp is not installed"
-    arch = pyseccomp.Arch
-    if pyseccomp.system_arch() not in {arch.X86_64, arch.AARCH64}:
-        return "only x86_64 and aarch64 have a list of system calls"
-    return None
+    filters.load((*JUDGE_CALLS, *TEMPLATE_CALLS), _TEMPLATE_RULES)

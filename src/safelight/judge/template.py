@@ -11,18 +11,15 @@ from typing import Any, Final
 
 from safelight.errors import JudgeError
 from safelight.judge import carry
-from safelight.judge.sandbox import SINGLE_THREADED, Layer
+from safelight.judge.sandbox import Layer
 from safelight.judge.worker import MAX_CONTROL_BYTES
+from safelight.sealing.programs import environment
 from safelight.types import VerifiedBundle
 
 READY_S: Final = 60.0
 FORK_S: Final = 10.0
 MEMORY_BYTES: Final = 1 << 30  # on top of what is loaded: an 8K picture takes less than half
 HINT: Final = "nothing was released; see safelight doctor, or reinstall safelight"
-
-# What a fresh interpreter needs to find itself and its libraries. Nothing else of the user's
-# environment (keys, proxies) is handed to what looks at pictures.
-_KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "PYTHONHOME", "SYSTEMROOT")
 
 
 class Template:
@@ -45,7 +42,7 @@ class Template:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env=_environment(),
+                    env=environment(),
                     start_new_session=True,
                 )
         except OSError as error:
@@ -143,9 +140,3 @@ def layers_of(said: dict[str, Any]) -> tuple[Layer, ...]:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise JudgeError("the judge says what cannot be read", HINT) from error
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    return {**kept, **SINGLE_THREADED}

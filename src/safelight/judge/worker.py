@@ -28,6 +28,7 @@ from safelight.judge.wire import (
     pack_broke,
     parse_question,
 )
+from safelight.sealing import kernel
 from safelight.types import Evidence, Picture, VerifiedBundle
 
 MAX_CONTROL_BYTES: Final = 65_536
@@ -90,8 +91,9 @@ def _get_ready(
     names = tuple(view.name for view in (*bundle.every, *bundle.in_turn))
     del bundle  # what is loaded is loaded; its bytes need not stay
     detectors.self_test()
-    layers = sandbox.prepare(int(order["memory"]), RING_BYTES)
     gc.collect()
+    kernel.trim_heap()  # what loading took and gave back
+    layers = sandbox.prepare(int(order["memory"]), RING_BYTES)
     gc.freeze()  # what is loaded stays shared with every judge that is forked
     return names, detectors, [astuple(layer) for layer in layers]
 

@@ -20,7 +20,6 @@ from safelight.media.av_picture import side_data_of, to_picture
 from safelight.media.av_sound import Chunk, SoundReader, is_usable_rate
 from safelight.media.coded import CodedPictures
 from safelight.media.coded_reader import CodedReader
-from safelight.media.interface import SourceInfo
 from safelight.media.libav import LIBAV_ERRORS, MAX_PIXELS, words
 from safelight.media.tally import Tally
 from safelight.types import Picture, Sound
@@ -48,6 +47,14 @@ class UnreadableError(Exception):
         super().__init__(f"{what}: {hint}")
 
 
+def unreadable() -> UnreadableError:
+    """Return what a ``ValueError`` means: the binding's own trouble with what it was sent.
+
+    For example a text that is no UTF-8. Whoever sent it goes; a listener waits for the next.
+    """
+    return UnreadableError("its data cannot be read", "record or send it again", broke_off=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """A picture or a chunk of sound at ``pts`` in units of ``time_base`` seconds."""
@@ -55,6 +62,14 @@ class Decoded:
     pts: int
     time_base: Fraction
     content: Picture | Sound
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSound:
+    """What a sink was told of a source's sound: Hz and channels, 0 of both for none."""
+
+    rate: int = 0
+    channels: int = 0
 
 
 class Decoder:
@@ -70,7 +85,7 @@ class Decoder:
         tally: Tally,
         *,
         live: bool,
-        told: SourceInfo | None = None,
+        told: ToldSound | None = None,
         coded: CodedPictures | None = None,
     ) -> None:
         # Times that libav makes up by itself are wrong where pictures are stored out of order
@@ -82,11 +97,11 @@ class Decoder:
         self._video = _best_video(container)
         self._audio = _best_audio(container)
         self._sound: SoundReader | None = None
-        if told is not None and (told.sound_rate is None or told.sound_channels is None):
+        if told is not None and not told.rate:
             # A sink was opened without sound.
             self._audio = None
         elif told is not None:
-            self._sound = SoundReader(told.sound_rate or 0, told.sound_channels or 0)
+            self._sound = SoundReader(told.rate, told.channels)
         elif self._audio is not None:
             self._sound = SoundReader(self._audio.codec_context.sample_rate, self._audio.channels)
         self._last_pts: int | None = None
@@ -198,10 +213,18 @@ class Decoder:
             self._tally.add("side_data", name)
         time_base = frame.time_base or self._video.time_base or Fraction(1, 1000)
         pts = self._last_pts = self._time_of(frame, time_base)
-        picture = to_picture(frame, self._video.sample_aspect_ratio)
+        picture = self.take(frame, self._video.sample_aspect_ratio)
         if self._coded is not None:
             self._coded.picture(frame, picture)
         return Decoded(pts, time_base, picture)
+
+    def take(self, frame: av.VideoFrame, sample_aspect: Fraction | None) -> Picture:
+        """Take a decoded picture out of libav's memory.
+
+        Raises:
+            UnfitPictureError: it cannot be guarded.
+        """
+        return to_picture(frame, sample_aspect)
 
     def _time_of(self, frame: av.VideoFrame, time_base: Fraction) -> int:
         """Return a frame's pts; if it has none, that of its packet's turn, or the next step."""

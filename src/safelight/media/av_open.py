@@ -7,6 +7,7 @@ import math
 import os
 import stat
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -32,6 +33,9 @@ _FILE_FORMATS: Final = ",".join(
 # Enough to find out what a stream holds, without waiting for seconds of it (measured with
 # 720p30 without sound: 5.4 s with libav's defaults, 0.9 s with these).
 _QUICK: Final = {"analyzeduration": "500000", "fpsprobesize": "0"}
+
+# A connection is opened as bytes first, which looks at none of them.
+_RAW: Final = {"raw_packet_size": "65536"}
 
 _MARKS: Final = (
     (b"#EXTM3U", "a playlist"),
@@ -59,16 +63,16 @@ _OWN_FAULT: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A container that was opened, and the file that it reads from, if it reads a file."""
+    """A container that was opened, and the file or connection that it reads from."""
 
     container: InputContainer
-    file: BufferedReader | None = None
+    under: BufferedReader | InputContainer | None = None
 
     def close(self) -> None:
         """Let go of both."""
         self.container.close()
-        if self.file is not None:
-            self.file.close()
+        if self.under is not None:
+            self.under.close()
 
 
 class _Nameless:
@@ -81,14 +85,42 @@ class _Nameless:
         self.close = file.close
 
 
+class _Bytes:
+    """What comes over a connection, as a file that cannot seek."""
+
+    def __init__(self, connection: InputContainer) -> None:
+        self._packets = connection.demux()
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        while not self._left:
+            packet = next(self._packets, None)
+            if packet is None or not packet.size:
+                return b""
+            self._left = bytes(packet)
+        data, self._left = self._left[:size], self._left[size:]
+        return data
+
+
+def nothing(_file: int | None) -> None:
+    """Seal nothing: whoever reads in its own process goes on having other things to do."""
+
+
 def open_container(
-    address: Address, *, answer_s: float, stall_s: float, accept_s: float | None = None
+    address: Address,
+    *,
+    answer_s: float,
+    stall_s: float,
+    accept_s: float | None = None,
+    seal: Callable[[int | None], None] = nothing,
 ) -> Opened:
     """Open the address. It may open no other file or address than the one it names.
 
     ``answer_s``: how long a server may take to answer; ``stall_s``: how long a live source
     may give nothing before it counts as broken off; ``accept_s``: how long to wait for a
-    publisher, None without limit.
+    publisher, None without limit. ``seal`` is called, with the file's descriptor if there is
+    one, once nothing more has to be opened: of files, and of RTMP, before the first byte of
+    media is looked at; of RTSP, where one step of libav's connects and looks, after that.
 
     Raises:
         SourceError: it cannot be opened.
@@ -96,21 +128,21 @@ def open_container(
         PublisherLeftError: a publisher came, and went before its stream was known.
     """
     if address.kind is Kind.FILE:
-        return _open_file(address)
+        return _open_file(address, seal)
     options = {"max_pixels": str(MAX_PIXELS)}
     timeout: tuple[float, float] | None = (answer_s, stall_s)
     form: str | None = None
     target = address.target
     match address.kind:
         case Kind.RTMP | Kind.RTMPS:
-            form = "flv"
-            options |= _QUICK | {"protocol_whitelist": "rtmp,rtmps,tls,tcp"}
+            form = "data"
+            options |= _RAW | {"protocol_whitelist": "rtmp,rtmps,tls,tcp"}
             options["rw_timeout"] = str(int(stall_s * 1e6))
             if address.kind is Kind.RTMPS:
                 options |= tls_options()
         case Kind.LISTEN:
-            form = "flv"
-            options |= _QUICK | {"protocol_whitelist": "rtmp,tcp", "listen": "1"}
+            form = "data"
+            options |= _RAW | {"protocol_whitelist": "rtmp,tcp", "listen": "1"}
             options["rw_timeout"] = str(int(stall_s * 1e6))
             if accept_s is not None:
                 options["timeout"] = str(max(1, math.ceil(accept_s)))
@@ -126,18 +158,35 @@ def open_container(
         case _:
             raise SourceError(f"{address.shown} is not a source", "give a file or a stream")
     try:
-        return Opened(
-            av.open(
-                target,
-                "r",
-                format=form,
-                options=options,
-                timeout=timeout,
-                metadata_errors="replace",
-            )
+        opened = av.open(
+            target,
+            "r",
+            format=form,
+            options=options,
+            timeout=timeout,
+            metadata_errors="replace",
         )
+        seal(None)
+        return _over(opened) if form == "data" else Opened(opened)
     except (*LIBAV_ERRORS, ValueError) as error:
         raise _not_reached(address, error, accept_s) from error
+
+
+def _over(connection: InputContainer) -> Opened:
+    """Look at what comes over an RTMP connection: FLV."""
+    try:
+        container = av.open(
+            _Bytes(connection),
+            mode="r",
+            format="flv",
+            options={"max_pixels": str(MAX_PIXELS), "protocol_whitelist": "none"} | _QUICK,
+            io_open=_refuse_other,
+            metadata_errors="replace",
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return Opened(container, connection)
 
 
 def _not_reached(address: Address, error: Exception, accept_s: float | None) -> Exception:
@@ -170,9 +219,10 @@ def _refuse_other(_url: str, _flags: int, _options: dict[str, str]) -> object:
     raise PermissionError("a source may open no other file or address")
 
 
-def _open_file(address: Address) -> Opened:
+def _open_file(address: Address, seal: Callable[[int | None], None]) -> Opened:
     file = _regular_file(address)
     try:
+        seal(file.fileno())
         head = file.peek(4096)[:4096]
         if not head:
             raise SourceError(f"{address.shown} is empty", "give a video file")

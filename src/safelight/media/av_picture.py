@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final, cast
 
@@ -32,12 +33,34 @@ _MAX_BITS: Final = 16
 _Turn = Callable[[Plane], Plane]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Upright:
+    """A picture that still lies in libav's memory: views of uint8, not copied yet."""
+
+    format: PictureFormat
+    y: Plane = field(repr=False)
+    u: Plane = field(repr=False)
+    v: Plane = field(repr=False)
+
+
 def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> Picture:
     """Copy a decoded picture out of libav.
 
     8-bit 4:2:0 planes are copied once, byte for byte; anything else is converted to it at
     the same range and matrix (RGB to limited-range BT.709). Alpha is flattened onto black.
     An odd last row or column is cut off. The display matrix is applied.
+
+    Raises:
+        UnfitPictureError: too small, too large, or stored in a way that is not taken.
+    """
+    seen = to_upright(frame, sample_aspect)
+    planes = (seen.y, seen.u, seen.v)
+    # The one copy: nothing may stay a view into a buffer that the decoder uses again.
+    return Picture(seen.format, *(np.array(p, dtype=np.uint8, order="C") for p in planes))
+
+
+def to_upright(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> Upright:
+    """Return what ``to_picture`` does, to be copied by the caller while it holds ``frame``.
 
     Raises:
         UnfitPictureError: too small, too large, or stored in a way that is not taken.
@@ -60,8 +83,7 @@ def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> P
         transfer=transfer,
         sample_aspect=1 / aspect if swaps else aspect,
     )
-    # The one copy: nothing may stay a view into a buffer that the decoder uses again.
-    return Picture(described, *(np.array(p, dtype=np.uint8, order="C") for p in (y, u, v)))
+    return Upright(described, y, u, v)
 
 
 # --- colour ---------------------------------------------------------------------------------

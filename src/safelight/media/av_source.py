@@ -12,9 +12,10 @@ from typing import Final
 
 from safelight.errors import EndOfStream, LostError, SafelightError, SourceError, SourceLostError
 from safelight.media.address import Address, Kind
-from safelight.media.av_decode import Decoder, UnreadableError
-from safelight.media.av_open import Opened, PublisherLeftError, open_container
+from safelight.media.av_decode import ToldSound, UnreadableError, unreadable
+from safelight.media.av_open import PublisherLeftError
 from safelight.media.coded import CodedPictures
+from safelight.media.decoding import Decodes, Decoding, Inside, Order
 from safelight.media.fitness import UnfitPictureError
 from safelight.media.flow import Flow
 from safelight.media.interface import DroppedStream, SourceInfo
@@ -41,7 +42,8 @@ class AvSource:
 
     ``comeback_s``: how long a publisher that left may take to come back. ``answer_s``: how
     long a server may take to answer. ``stall_s``: how long a live source may say nothing.
-    ``coded``: where to note how pictures came, for a sink that passes them on so.
+    ``coded``: where to note how pictures came, for a sink that passes them on so; with
+    ``decodes`` left out only. ``decodes``: what opens and decodes; in this process when None.
     """
 
     def __init__(
@@ -53,13 +55,14 @@ class AvSource:
         answer_s: float = 10.0,
         stall_s: float = 10.0,
         coded: CodedPictures | None = None,
+        decodes: Decodes | None = None,
     ) -> None:
         self._address = address
         self._clock = clock
         self._comeback_s = comeback_s
         self._answer_s = answer_s
         self._stall_s = stall_s
-        self._coded = coded
+        self._decodes: Decodes = decodes or Inside(coded)
         self._tally = Tally()
         self._flow = Flow(self._tally)
         self._changed = threading.Condition()
@@ -142,6 +145,7 @@ class AvSource:
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
+        self._decodes.interrupt()
         until = time.monotonic() + _CLOSE_S
         while thread.is_alive() and time.monotonic() < until:
             if self._address.kind is Kind.LISTEN:
@@ -209,38 +213,37 @@ class AvSource:
                 deadline = self._back_by_s = time.monotonic() + self._comeback_s
                 self._flow.source_came_back()
 
-    def _open(self, accept_s: float | None) -> Opened:
-        return open_container(
-            self._address, answer_s=self._answer_s, stall_s=self._stall_s, accept_s=accept_s
+    def _open(self, accept_s: float | None) -> Decoding:
+        info = self._info
+        return self._decodes.open(
+            Order(
+                self._address,
+                live=self._live,
+                answer_s=self._answer_s,
+                stall_s=self._stall_s,
+                accept_s=accept_s,
+                told=None
+                if info is None
+                else ToldSound(info.sound_rate or 0, info.sound_channels or 0),
+            ),
+            self._tally,
         )
 
-    def _frames_of(self, opened: Opened) -> Iterator[Frame]:
+    def _frames_of(self, decoding: Decoding) -> Iterator[Frame]:
         try:
-            decoder = Decoder(
-                opened.container,
-                self._tally,
-                live=self._live,
-                told=self._info,
-                coded=self._coded,
-            )
-            for decoded in decoder:
+            for decoded in decoding:
                 arrived_ns = self._clock()
                 if self._info is None and isinstance(decoded.content, Picture):
-                    self._info = self._describe(decoder, decoded.content)
+                    self._info = decoding.describe(decoded.content.format)
                 if self._info is not None and isinstance(decoded.content, Picture):
                     _check_colours(self._info.format, decoded.content.format)
                 yield from self._flow.frames(decoded, arrived_ns)
         except (UnreadableError, UnfitPictureError) as error:
             raise self._failure(error) from error
         except ValueError as error:
-            # The binding's own trouble with what it was sent, for example a text that is no
-            # UTF-8. Whoever sent it goes; a listener waits for the next one.
-            unreadable = UnreadableError(
-                "its data cannot be read", "record or send it again", broke_off=True
-            )
-            raise self._failure(unreadable) from error
+            raise self._failure(unreadable()) from error
         finally:
-            opened.close()
+            decoding.close()
         if self._info is None and self._address.kind is not Kind.LISTEN:
             raise SourceError(f"{self._address.shown} holds no picture", "record it again")
 
@@ -256,17 +259,6 @@ class AvSource:
             # A graph runs as fast as it is read, unless it says otherwise.
             return "realtime" in self._address.target
         return self._address.kind is not Kind.FILE
-
-    def _describe(self, decoder: Decoder, first: Picture) -> SourceInfo:
-        return SourceInfo(
-            live=self._live,
-            format=first.format,
-            frame_rate=decoder.frame_rate,
-            sound_rate=decoder.sound.rate if decoder.sound else None,
-            sound_channels=decoder.sound.channels if decoder.sound else None,
-            frames=decoder.frames,
-            duration_s=decoder.duration_s,
-        )
 
     def _knock(self) -> None:
         """Connect to our own listener and hang up: that ends its wait for a publisher."""

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Final, Literal
 
-from safelight.judge import kernel
-from safelight.judge.layers import NO_CORE_DUMPS, NOT_TRACEABLE, Layer, attempt
+from safelight.sealing import kernel
+from safelight.sealing.layers import NO_CORE_DUMPS, NOT_TRACEABLE, Layer, attempt
 from safelight.types import Picture
 
 if sys.platform != "win32":  # so that this module can be imported anywhere

@@ -1,4 +1,4 @@
-"""The judge seen from outside, so that the guard need not believe what it says of itself."""
+"""A sealed process seen from outside, so that the guard need not believe what it says."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from safelight.judge import kernel
-from safelight.judge.layers import (
+from safelight.sealing import kernel
+from safelight.sealing.layers import (
     LIMITS,
     NETWORK_NAMESPACE,
     NO_CAPABILITIES,
@@ -27,12 +27,13 @@ if sys.platform != "win32":  # so that this module can be imported anywhere
 _FILTERED: Final = "2"  # /proc/PID/status, Seccomp: filters are in force
 
 
-def observed(pid: int) -> frozenset[str]:
-    """Return the layers that the kernel shows of a sealed judge; empty if it is dead or gone.
+def observed(pid: int, *, filters: int = 2, open_files: int = 0) -> frozenset[str]:
+    """Return the layers that the kernel shows of a sealed process; empty if dead or gone.
 
     ``file_system`` cannot be seen from outside, and ``network_namespace`` only by root.
-    ``system_calls`` is told of a sealed judge alone, not of its template: the judge has two
-    filters more than this process, and may open nothing.
+    ``system_calls`` is told of a process that is sealed to the end: it has so many ``filters``
+    more than this one (a judge two, its template one), and its limit of open files, at most
+    ``open_files``, is below what it has.
     """
     try:
         status = _status(pid)
@@ -46,7 +47,8 @@ def observed(pid: int) -> frozenset[str]:
     found = set()
     if status.get("NoNewPrivs") == "1":
         found.add(NO_NEW_PRIVILEGES)
-    if status.get("Seccomp") == _FILTERED and limits["Max open files"] == 0 and _has_both(status):
+    closed = limits["Max open files"] <= open_files
+    if status.get("Seccomp") == _FILTERED and closed and _has_filters(status, filters):
         found.add(SYSTEM_CALLS)
     if all(int(status.get(name, "f"), 16) == 0 for name in ("CapEff", "CapPrm", "CapInh")):
         found.add(NO_CAPABILITIES)
@@ -66,7 +68,7 @@ def observed(pid: int) -> frozenset[str]:
 def renew_cpu(pid: int, seconds: int) -> None:
     """Let a process compute for so many seconds more; then the kernel ends it (SIGXCPU).
 
-    The guard renews it while questions come. A judge that runs away stops by itself. The
+    A process that runs away stops by itself. The
     kernel counts whole seconds.
 
     Raises:
@@ -105,11 +107,11 @@ def _limits(pid: int) -> dict[str, float]:
     return {row[0]: math.inf if row[2] == "unlimited" else int(row[2]) for row in rows}
 
 
-def _has_both(status: dict[str, str]) -> bool:
-    """Whether there are two filters more than on this process (Linux before 5.9 cannot say)."""
+def _has_filters(status: dict[str, str], wanted: int) -> bool:
+    """Whether it has so many filters more than this process (Linux before 5.9 cannot say)."""
     if "Seccomp_filters" not in status:
         return True
-    return int(status["Seccomp_filters"]) >= int(_status("self")["Seccomp_filters"]) + 2
+    return int(status["Seccomp_filters"]) >= int(_status("self")["Seccomp_filters"]) + wanted
 
 
 def _is_hidden(pid: int) -> bool:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from tests.source import SRC
 
-from safelight.judge import own_memory, sandbox
-from safelight.judge.own_memory import LOCKED, NOT_DUMPED, NOT_INHERITED
+from safelight.judge import sandbox
+from safelight.sealing import own_memory
+from safelight.sealing.own_memory import LOCKED, NOT_DUMPED, NOT_INHERITED
 from safelight.types import Picture, PictureFormat
 
 pytestmark = pytest.mark.skipif(sandbox.unsupported() is not None, reason="Linux only")
@@ -121,7 +122,7 @@ def test_a_picture_is_left_out_of_dumps_where_nothing_more_may_be_locked(
     def refused(address: int, size: int) -> None:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("safelight.judge.kernel.lock", refused)
+    monkeypatch.setattr("safelight.sealing.kernel.lock", refused)
     picture = Picture(
         PictureFormat(width=16, height=16),
         *(np.full(shape, 7, np.uint8) for shape in ((16, 16), (8, 8), (8, 8))),

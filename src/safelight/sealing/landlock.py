@@ -6,7 +6,7 @@ import ctypes
 import os
 from typing import Final
 
-from safelight.judge import kernel
+from safelight.sealing import kernel
 
 # The same on every machine that has them.
 _CREATE_RULESET: Final = 444
