@@ -101,7 +101,8 @@ def test_no_canary_comes_out_over_twenty_runs(tmp_path: Path) -> None:
 def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path: Path) -> None:
     """The real judge is killed three times, which interrupts; somebody presses the button.
 
-    Prints how long each took, at whoever watches; docs/webrtc.md quotes it.
+    Prints how long each took, at whoever watches. It needs a quiet machine: a call at hold 0
+    goes live once three pictures in a row were judged within 100 ms each.
     """
     took: dict[str, list[int]] = {"card": [], "picture": [], "resumed": []}
 
@@ -133,6 +134,7 @@ def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path
                     assert not [s for s in watcher.pictures[-3:] if s.luma > CARD]
                     await page.run("document.getElementById('resume').click()")
                     took["resumed"].append(round(await first_ms(watcher, at_s, dark=False)))
+                await page.run("stop()")
             await until_said(address, "publishing", False)
             assert browser_call.stop(process) == (0, "")
 
