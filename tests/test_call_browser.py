@@ -97,11 +97,12 @@ def test_no_canary_comes_out_over_twenty_runs(tmp_path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.long
 @needs_chromium
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path: Path) -> None:
     """The real judge is killed three times, which interrupts; somebody presses the button.
 
-    Prints how long each took, at whoever watches; docs/webrtc.md quotes it.
+    Prints how long each took, at whoever watches. It needs a quiet machine: a call at hold 0
+    goes live once three pictures in a row were judged within 100 ms each.
     """
     took: dict[str, list[int]] = {"card": [], "picture": [], "resumed": []}
 
@@ -111,11 +112,11 @@ def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path
         with browser_call.serving(tmp_path) as (address, process):
             async with browser(address, camera, tmp_path / "profile") as page:
                 await browser_call.publish(page, "VP8")
-                await until_said(address, "state", "live", 60)
+                await until_said(address, "state", "live", 150)
                 async with browser_call.watching(address, keep=False) as watcher:
                     await first_ms(watcher, 0.0, dark=False)
                     for _ in range(3):
-                        await until_said(address, "state", "live", 60)
+                        await until_said(address, "state", "live", 150)
                         await asyncio.sleep(1.0)
                         at_s = time.monotonic()
                         for judge in judges_of(process.pid):
@@ -133,10 +134,11 @@ def test_a_browsers_call_outlives_its_judge_and_comes_back_when_resumed(tmp_path
                     assert not [s for s in watcher.pictures[-3:] if s.luma > CARD]
                     await page.run("document.getElementById('resume').click()")
                     took["resumed"].append(round(await first_ms(watcher, at_s, dark=False)))
+                await page.run("stop()")
             await until_said(address, "publishing", False)
             assert browser_call.stop(process) == (0, "")
 
-    asyncio.run(asyncio.wait_for(story(), 240))
+    asyncio.run(asyncio.wait_for(story(), 500))
     print(took)  # noqa: T201
 
 

@@ -147,7 +147,7 @@ def test_flags_that_documents_name_exist() -> None:
     command = Path(sys.executable).parent / "safelight"
     plain = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
     told = ""
-    for name in ("guard", "call", "demo", "testcard", "doctor"):
+    for name in ("guard", "call", "demo", "testcard", "doctor", "bench"):
         told += subprocess.run(
             [command, name, "--help"], capture_output=True, text=True, env=plain, check=True
         ).stdout

@@ -2,7 +2,8 @@
 
 With ``injected`` after it, packets are lost and delayed where they are sent; without, by netem,
 in a network namespace of its own (tests/test_call_rough.py). With ``plain``, the same call
-without a guard.
+without a guard. With ``asking``, the receiver asks every 100 ms for what is missing; aiortc's
+asks again only when it notices that something else is.
 Prints one JSON object: what arrived, and how much memory was used when.
 """
 
@@ -17,10 +18,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import aioice
 import numpy as np
-from aiortc import RTCPeerConnection
+from aiortc import RTCPeerConnection, RTCRtpReceiver
 
 import safelight
 from safelight.testing.fakes import FakeJudge, Reply, Says, scores
@@ -115,9 +117,26 @@ def lose_and_delay(loss: float = 0.03, delay_s: float = 0.04, jitter_s: float = 
     aioice.Connection.send = rough  # type: ignore[method-assign]
 
 
+def ask_again(every_s: float = 0.1) -> None:
+    """Have receivers of pictures ask for lost packets until they come."""
+    handle = RTCRtpReceiver._handle_rtp_packet
+    asked: dict[int, float] = {}
+
+    async def asking(self: Any, packet: Any, arrival_time_ms: int) -> None:
+        await handle(self, packet, arrival_time_ms)
+        lost, now_s = self._RTCRtpReceiver__nack_generator, time.monotonic()
+        if lost is not None and lost.missing and now_s - asked.get(id(self), 0.0) > every_s:
+            asked[id(self)] = now_s
+            await self._send_rtcp_nack(packet.ssrc, sorted(lost.missing))
+
+    RTCRtpReceiver._handle_rtp_packet = asking  # type: ignore[method-assign]
+
+
 def main() -> None:
     if "injected" in sys.argv[2:]:
         lose_and_delay()
+    if "asking" in sys.argv[2:]:
+        ask_again()
     guarded = "plain" not in sys.argv[2:]
     with tempfile.TemporaryDirectory() as state:
         said = asyncio.run(talk(float(sys.argv[1]), Path(state), guarded=guarded))

@@ -59,7 +59,8 @@ def test_ages_count_what_came_after_the_start_and_what_had_no_code(
     ages = timecode.Ages()
     grey = np.full(SIZE[::-1], 60, np.uint8)
     assert ages.figures() == {"pictures": 0, "others": 0, "p50": None, "p99": None, "max": None}
-    ages.note(grey)  # a card before the first picture is no loss
+    ages.note(grey)  # a card before the first picture is no loss, if one comes
+    assert ages.figures()["others"] == 1
     for after_s in (0, 1, 4, 5):
         now_ns[0] = NOW_NS + after_s * 10**9
         ages.note(timecode.stamp(grey, now_ns[0] - 20_000_000))

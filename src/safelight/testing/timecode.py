@@ -109,6 +109,7 @@ class Ages:
     ages_ms: list[float] = field(default_factory=list)
     others: int = 0
     _first_ns: int | None = None
+    _before: int = 0
 
     def note(self, luma: Plane) -> None:
         """Take in a picture that was shown just now: its luma, uint8 (height, width)."""
@@ -116,6 +117,8 @@ class Ages:
         age = age_ms(luma, now_ns)
         if self._first_ns is None and age is not None:
             self._first_ns = now_ns
+        if self._first_ns is None:
+            self._before += 1
         if self._first_ns is None or now_ns - self._first_ns < WARM_UP_S * 1e9:
             return
         if age is None:
@@ -125,7 +128,9 @@ class Ages:
 
     def figures(self) -> dict[str, Any]:
         """Return ``p50``, ``p99`` and ``max`` in ms (None of nothing), and how many came."""
-        found: dict[str, Any] = {"pictures": len(self.ages_ms), "others": self.others}
+        # Where no code was ever read, whatever came was something else.
+        others = self._before if self._first_ns is None else self.others
+        found: dict[str, Any] = {"pictures": len(self.ages_ms), "others": others}
         if not self.ages_ms:
             return {**found, "p50": None, "p99": None, "max": None}
         p50, p99, most = (round(float(np.percentile(self.ages_ms, q)), 1) for q in (50, 99, 100))
