@@ -95,7 +95,11 @@ class _Peak(threading.Thread):
         """Look now and then, until ``stop``."""
         while not self._enough.wait(_MEMORY_EVERY_S):
             self.bytes = max(self.bytes, memory_bytes(os.getpid()))
-            self.cpu_s = time.thread_time()
+            self.cpu_s = time.thread_time()  # of the start too: taken away where it was spent
+
+    def cpu_of_others(self) -> float:
+        """CPU seconds of this process so far, without what looking took."""
+        return time.process_time() - self.cpu_s
 
     def stop(self) -> int:
         """Return the most that was seen."""
@@ -112,9 +116,9 @@ def measure(job: Job) -> Measured:
     """
     peak = _Peak()
     peak.start()
-    measured = _alone(job) if job.kind in _ALONE else _guarded(job)
+    measured = _alone(job, peak) if job.kind in _ALONE else _guarded(job, peak)
     most = peak.stop()
-    return replace(measured, memory_bytes=most, cpu_s=max(0.0, measured.cpu_s - peak.cpu_s))
+    return replace(measured, memory_bytes=most)
 
 
 _ALONE: Final = ("decode", "encode", "plain", "every", "sampled")
@@ -122,7 +126,7 @@ _SINKS: Final = {"guard": "guarded.mp4", "copy": "guarded.mp4", "rtmp copy": "gu
 _COPIES: Final = ("copy", "rtmp copy")
 
 
-def _alone(job: Job) -> Measured:
+def _alone(job: Job, peak: _Peak) -> Measured:
     film, out = Path(job.film), Path(job.folder) / f"{job.kind}.mp4"
     classify = None
     if job.kind in {"every", "sampled"}:
@@ -130,7 +134,7 @@ def _alone(job: Job) -> Measured:
 
         classify = opennsfw()
     left: list[int] = []
-    began, cpu = time.monotonic(), time.process_time()
+    began, cpu = time.monotonic(), peak.cpu_of_others()
     match job.kind:
         case "decode":
             count = decode(film)
@@ -141,12 +145,11 @@ def _alone(job: Job) -> Measured:
             count = passthrough(film, out)
         case _:
             count, left = sample(film, out, classify, every=1 if job.kind == "every" else 30)
-    return Measured(
-        0.0, time.monotonic() - began, time.process_time() - cpu, count, left=left or None
-    )
+    spent = max(0.0, peak.cpu_of_others() - cpu)
+    return Measured(0.0, time.monotonic() - began, spent, count, left=left or None)
 
 
-def _guarded(job: Job) -> Measured:
+def _guarded(job: Job, peak: _Peak) -> Measured:
     folder = Path(job.folder)
     address = f"rtmp://127.0.0.1:{job.port}/live/bench"
     source: str | DrawnSource | IdleSource
@@ -165,7 +168,7 @@ def _guarded(job: Job) -> Measured:
     before = time.monotonic()
     with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms, copy=copies) as session:
         others = cpu_seconds(os.getpid())  # of the judge: what starting it took
-        began, cpu = time.monotonic(), time.process_time()
+        began, cpu = time.monotonic(), peak.cpu_of_others()
         if job.kind.startswith("rtmp"):
             command = [sys.executable, "-m", "safelight.testing.publish", job.film, address]
             subprocess.run(command, check=True)
@@ -174,13 +177,13 @@ def _guarded(job: Job) -> Measured:
         if job.kind == "idle":
             time.sleep(job.seconds)
             others_idle = cpu_seconds(os.getpid()) - others
-            own_idle = time.process_time() - cpu
+            own_idle = peak.cpu_of_others() - cpu
             session.close()
         report = session.wait()
-    ended, cpu_end = time.monotonic(), time.process_time()
+    ended, cpu_end = time.monotonic(), peak.cpu_of_others()
     if report is None:
         raise RuntimeError("there is no report")
-    spent = cpu_end - cpu + max(0.0, report.cpu_s.judge - others)
+    spent = max(0.0, cpu_end - cpu) + max(0.0, report.cpu_s.judge - others)
     return Measured(
         start_s=began - before,
         wall_s=ended - began,

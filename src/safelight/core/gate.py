@@ -54,8 +54,6 @@ class Likeness:
         )
 
 
-Planes = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]
-
 UNLIKE: Final = Likeness(
     still=False, faint_permille=1000, changed_permille=1000, strong_permille=1000
 )
@@ -79,19 +77,22 @@ class BlockGate:
         """Compare two pictures block by block, luma and both chroma planes."""
         if a.format != b.format:
             return UNLIKE
-        planes = (
-            _cell_sums(self._difference(a.y, b.y), CELL),
-            _cell_sums(self._difference(a.u, b.u), CELL // 2),
-            _cell_sums(self._difference(a.v, b.v), CELL // 2),
+        # Chroma fourfold: its cells have a quarter of the pixels, and count as much.
+        cells = np.stack(
+            (
+                _cell_sums(self._difference(a.y, b.y), CELL),
+                _cell_sums(self._difference(a.u, b.u), CELL // 2) * 4,
+                _cell_sums(self._difference(a.v, b.v), CELL // 2) * 4,
+            )
         )
-        stills = _doubled(planes, STILL_CELLS)
-        if not _above(stills, STILL_HALVES) and (_above(stills, STIRRED_HALVES) < STIRRED_PERMILLE):
+        stills = _blocks(cells, STILL_CELLS)
+        if not stills.above(STILL_HALVES) and stills.above(STIRRED_HALVES) < STIRRED_PERMILLE:
             # Close, too: no block of 40 pixels has a mean above 36/25 of two levels, and
             # above one and a half only those that lie mostly in what is stirred.
             return Likeness(True, 0, 0, 0)
-        doubled = _doubled(planes, CHANGE_CELLS)
+        changes = _blocks(cells, CHANGE_CELLS)
         levels = (FAINT_HALVES, CHANGED_HALVES, STRONG_HALVES)
-        return Likeness(False, *(_above(doubled, halves) for halves in levels))
+        return Likeness(False, *(changes.above(halves) for halves in levels))
 
     def _difference(self, a: Plane, b: Plane) -> Plane:
         """Return |a - b|; valid until the next call for a plane of this shape."""
@@ -143,31 +144,39 @@ def _fold(cells: NDArray[np.uint16]) -> NDArray[np.uint32]:
     return total
 
 
-def _doubled(planes: Planes, cells: int) -> list[tuple[NDArray[np.uint32], int]]:
-    """Sum blocks of ``cells`` x ``cells`` cells, twice over, and say of how many pixels each."""
-    found = []
-    for sums, cell in zip(planes, (CELL, CELL // 2, CELL // 2), strict=True):
-        rows, columns = (min(cells, side) for side in sums.shape)
-        blocks = _group(_group(sums, cells, 0), cells, 1)
-        found.append((blocks * 2, int(rows * columns * cell * cell)))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """``doubled``: twice the sum of differences of each block, in the plane where it is most;
+    ``pixels``: of how many luma pixels, or what counts as much."""
+
+    doubled: NDArray[np.uint32]
+    pixels: int
+
+    def above(self, halves: int) -> int:
+        """Return the share of blocks, rounded up to thousandths, above a level in any plane."""
+        count = int(np.count_nonzero(self.doubled > halves * self.pixels))
+        return -(-count * 1000 // self.doubled.size)
 
 
-def _above(doubled: list[tuple[NDArray[np.uint32], int]], halves: int) -> int:
-    """Return the share of blocks, rounded up to thousandths, above a level in any plane."""
-    above = np.logical_or.reduce([blocks > halves * pixels for blocks, pixels in doubled])
-    return -(-int(above.sum()) * 1000 // int(above.size))
+def _blocks(cells: NDArray[np.uint32], side: int) -> _Blocks:
+    """Add up blocks of ``side`` x ``side`` of ``cells``, uint32 (planes, rows, columns)."""
+    rows, columns = (min(side, length) for length in cells.shape[1:])
+    sums = _group(_group(cells, side, 1), side, 2)
+    return _Blocks(sums.max(axis=0) * 2, rows * columns * CELL * CELL)
 
 
 def _group(sums: NDArray[np.uint32], cells: int, axis: int) -> NDArray[np.uint32]:
     """Add up runs of ``cells`` along ``axis``; a short last run takes cells from before it."""
     length = sums.shape[axis]
     cells = min(cells, length)
-    starts = list(range(0, length - cells + 1, cells))
-    if starts[-1] + cells < length:
-        starts.append(length - cells)
-    first = np.asarray(starts)
-    total = np.take(sums, first, axis=axis)
+    whole = length // cells * cells
+    before = (slice(None),) * axis
+    total = sums[(*before, slice(0, whole, cells))].copy()
     for offset in range(1, cells):
-        total = total + np.take(sums, first + offset, axis=axis)
+        total += sums[(*before, slice(offset, whole, cells))]
+    if whole < length:
+        last = sums[(*before, slice(length - cells, length))].sum(
+            axis=axis, dtype=np.uint32, keepdims=True
+        )
+        total = np.concatenate((total, last), axis=axis)
     return total
