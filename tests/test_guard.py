@@ -117,6 +117,7 @@ def test_a_moving_canary_in_front_of_a_scene_does_not_leave(tmp_path: Path) -> N
     sink, report = guard(benign + moving, tmp_path)
     # The judge is another process, and its time is part of the whole.
     assert 0 < report.cpu_s.judge < report.cpu_s.total
+    assert report.cpu_s.source == 0, "these pictures come from memory"
     assert leaked(sink, {id(picture) for picture in moving}) == []
     assert all(safe.released for safe in pictures_of(sink)[:BEFORE])
     assert report.frames.unjudged_released == 0

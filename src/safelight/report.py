@@ -86,8 +86,11 @@ class Latency(_Part):
 class Cpu(_Part):
     """CPU time in seconds, since the stream was asked for."""
 
-    total: float = Field(description="of the guard's process and of its judge's")
+    total: float = Field(description="of the guard's process, its judge's and its source's")
     judge: float = Field(description="of the judge alone, its start included")
+    source: float = Field(
+        default=0.0, description="of what decodes in processes of its own; 0 where none does"
+    )
 
 
 class PolicyPart(_Part):

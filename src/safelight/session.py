@@ -11,7 +11,7 @@ from typing import Literal
 from safelight import report as reporting
 from safelight.errors import EndOfStream, EngineFaultError, SafelightError
 from safelight.events import StreamEvent
-from safelight.media.interface import MayCopy, SourceInfo
+from safelight.media.interface import MayCopy, MayWorkElsewhere, SourceInfo
 from safelight.report import Cpu, Report, Tally
 from safelight.run import Parts, Run
 from safelight.types import Interrupt, Resume, State
@@ -207,5 +207,7 @@ class Session:
     def _cpu(self) -> Cpu:
         own_s = time.process_time() - self._cpu_before_s
         judge_s = self._parts.judge.cpu_seconds()
-        total_s = own_s + judge_s if self._parts.judge_apart else own_s
-        return Cpu(total=round(total_s, 3), judge=round(judge_s, 3))
+        source = self._parts.source
+        source_s = source.cpu_seconds() if isinstance(source, MayWorkElsewhere) else 0.0
+        total_s = own_s + source_s + (judge_s if self._parts.judge_apart else 0.0)
+        return Cpu(total=round(total_s, 3), judge=round(judge_s, 3), source=round(source_s, 3))

@@ -167,7 +167,7 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
     copies = job.kind in _COPIES
     before = time.monotonic()
     with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms, copy=copies) as session:
-        others = cpu_seconds(os.getpid())  # of the judge: what starting it took
+        others = cpu_seconds(os.getpid())  # of judge and source: what starting them took
         began, cpu = time.monotonic(), peak.cpu_of_others()
         if job.kind.startswith("rtmp"):
             command = [sys.executable, "-m", "safelight.testing.publish", job.film, address]
@@ -183,7 +183,8 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
     ended, cpu_end = time.monotonic(), peak.cpu_of_others()
     if report is None:
         raise RuntimeError("there is no report")
-    spent = max(0.0, cpu_end - cpu) + max(0.0, report.cpu_s.judge - others)
+    apart_s = report.cpu_s.judge + report.cpu_s.source
+    spent = max(0.0, cpu_end - cpu) + max(0.0, apart_s - others)
     return Measured(
         start_s=began - before,
         wall_s=ended - began,

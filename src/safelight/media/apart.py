@@ -73,6 +73,7 @@ class Apart:
         self._closed = False
         self._running: list[Child] = []
         self._spare: Child | None = None
+        self._used_before_s = 0.0
 
     def open(self, order: Order, tally: Tally) -> Decoding:
         """Open it over there. Raises what ``Decodes.open`` says."""
@@ -99,9 +100,9 @@ class Apart:
             process.kill()
 
     def cpu_seconds(self) -> float:
-        """CPU time that the processes that run have used so far, in seconds."""
+        """CPU time that its processes have used so far, in seconds; those that ended count on."""
         with self._lock:
-            return sum(p.cpu_seconds() for p in self._running)
+            return self._used_before_s + sum(p.cpu_seconds() for p in self._running)
 
     def pids(self) -> tuple[int, ...]:
         """Process numbers, for those who want to look at them from outside."""
@@ -121,6 +122,7 @@ class Apart:
                 "close other programs, and try again",
             ) from error
         with self._lock:
+            self._used_before_s += sum(p.cpu_seconds() for p in self._running if p.closed)
             self._running = [p for p in self._running if not p.closed] + [process]
             closed = self._closed
         if closed:

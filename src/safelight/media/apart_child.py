@@ -27,6 +27,7 @@ class Child:
         self.ring = Inbox()
         self._lock = threading.Lock()
         self.closed = False
+        self._used_s = 0.0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = ours
         try:
@@ -56,7 +57,7 @@ class Child:
     def ended(self) -> bool:
         """Whether it runs no more."""
         with self._lock:
-            return self._process.poll() is not None
+            return self._has_ended()
 
     def tell(self, data: bytes) -> None:
         """Send it something; that it is gone shows when it is heard next."""
@@ -74,18 +75,24 @@ class Child:
         return self._channel.recv(MAX_BYTES)
 
     def cpu_seconds(self) -> float:
-        """CPU time that it used so far, in seconds; 0 when it is gone."""
-        try:
-            return cpu_seconds(self.pid)
-        except (OSError, ValueError):
-            return 0.0
+        """CPU time that it used so far, in seconds, also when it is gone."""
+        with self._lock:
+            self._has_ended()
+            return self._used_s
 
     def kill(self) -> None:
         """End it; whoever listens to it finds that it ended. Safe to call twice."""
         with self._lock:
-            if self._process.poll() is None:
+            if not self._has_ended():
                 self._process.kill()
                 self._process.wait()
+
+    def _has_ended(self) -> bool:
+        """Whether it runs no more. Notes what it used first: asking is what forgets that."""
+        if self._process.returncode is None:
+            with suppress(OSError, ValueError):
+                self._used_s = cpu_seconds(self.pid)
+        return self._process.poll() is not None
 
     def close(self) -> None:
         """End it, and let go of everything. Safe to call twice."""

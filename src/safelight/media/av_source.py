@@ -136,6 +136,10 @@ class AvSource:
         by_s = self._back_by_s
         return None if by_s is None else max(0.0, by_s - time.monotonic())
 
+    def cpu_seconds(self) -> float:
+        """CPU time of the processes that decode for it, in seconds; 0 where none does."""
+        return self._decodes.cpu_seconds()
+
     def close(self) -> None:
         """Let go of it. Safe to call twice, and from another thread while ``read`` blocks."""
         with self._changed:

@@ -73,6 +73,10 @@ class Decodes(Protocol):
         """End what can be ended of a wait in ``open`` or ``Decoding``. From any thread."""
         ...
 
+    def cpu_seconds(self) -> float:
+        """CPU time that other processes have used for it so far, in seconds."""
+        ...
+
 
 class Inside:
     """Opens and decodes in this process. ``coded``: where to note how pictures came."""
@@ -97,6 +101,10 @@ class Inside:
 
     def interrupt(self) -> None:
         """Do nothing: libav offers no way to cut a read short."""
+
+    def cpu_seconds(self) -> float:
+        """None: all is done in this process."""
+        return 0.0
 
 
 class DecodingHere:

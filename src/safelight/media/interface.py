@@ -79,6 +79,15 @@ class MayLeave(Protocol):
 
 
 @runtime_checkable
+class MayWorkElsewhere(Protocol):
+    """What a source offers besides, if other processes work for it."""
+
+    def cpu_seconds(self) -> float:
+        """CPU time that they have used so far, in seconds; those that ended count on."""
+        ...
+
+
+@runtime_checkable
 class MayCopy(Protocol):
     """What a sink offers besides, if it can pass pictures on as they came, coded."""
 
