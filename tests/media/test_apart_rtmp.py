@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import time
 import pytest
 from tests.media.test_av_rtmp import Listening, free_port, publish
 
-from safelight.errors import EndOfStream, SourceError, SourceLostError
+from safelight.errors import EndOfStream, SafelightError, SourceError, SourceLostError
 from safelight.media import apart
 from safelight.media.address import Address, Kind, parse_source
 from safelight.media.apart import Apart
@@ -108,8 +109,9 @@ def test_a_process_that_goes_or_stops_is_a_loss(
     listening = Listening(url, decodes=decodes, stall_s=2.0)
 
     def slowly() -> None:
-        for turn in range(10):
-            publish(url, 15, 500 * turn)
+        # So long that the process is in the middle of it, however late it is looked at.
+        with contextlib.suppress(SafelightError):
+            publish(url, 500, pause_s=0.02)
 
     threading.Thread(target=slowly, daemon=True).start()
     deadline = time.monotonic() + 20
@@ -117,6 +119,23 @@ def test_a_process_that_goes_or_stops_is_a_loss(
         time.sleep(0.01)
     for pid in decodes.pids():
         os.kill(pid, number)
+    listening.wait()
+    assert isinstance(listening.end, SourceLostError)
+    assert listening.end.exit_status == 4
+
+
+def test_a_process_that_stops_while_a_publisher_is_away_is_not_waited_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "_GRACE_S", 0.5)
+    decodes = Apart()
+    listening = Listening(url, decodes=decodes, comeback_s=3.0)
+    publish(url, 15)
+    deadline = time.monotonic() + 20
+    while listening.source.back_within_s is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for pid in decodes.pids():
+        os.kill(pid, signal.SIGSTOP)
     listening.wait()
     assert isinstance(listening.end, SourceLostError)
     assert listening.end.exit_status == 4

@@ -103,8 +103,8 @@ class Listening:
         return [f for f in self.frames if isinstance(f.content, Picture)]
 
 
-def publish(url: str, count: int = 45, first: int = 0) -> None:
-    """Publish ``count`` pictures and their sound with a sink of ours."""
+def publish(url: str, count: int = 45, first: int = 0, pause_s: float = 0.0) -> None:
+    """Publish ``count`` pictures and their sound with a sink of ours; ``pause_s`` between."""
     sink = AvSink(parse_sink(url))
     deadline = time.monotonic() + 20
     while True:
@@ -120,6 +120,7 @@ def publish(url: str, count: int = 45, first: int = 0) -> None:
         sink.write(safe(picture(number), first + 33 * number))
         sound = Sound(48000, tone(0.033, 48000))
         sink.write(safe(sound, (first + 33 * number) * 48, Fraction(1, 48000)))
+        time.sleep(pause_s)
     sink.close(whole=True)
 
 

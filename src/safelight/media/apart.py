@@ -105,9 +105,9 @@ class Apart:
             return self._used_before_s + sum(p.cpu_seconds() for p in self._running)
 
     def pids(self) -> tuple[int, ...]:
-        """Process numbers, for those who want to look at them from outside."""
+        """Numbers of the processes that run, for those who want to look from outside."""
         with self._lock:
-            return tuple(p.pid for p in self._running)
+            return tuple(p.pid for p in self._running if not p.ended)
 
     def _next(self, address: Address) -> Child:
         spare, self._spare = self._spare, None
@@ -183,7 +183,8 @@ class Remote:
         """Wait until it is open, and shut in. Raises what ``Decodes.open`` says."""
         patience: float | None = _FILE_S
         if self._order.address.kind is Kind.LISTEN:
-            patience = None
+            accept_s = self._order.accept_s
+            patience = None if accept_s is None else accept_s + _GRACE_S
         elif self._order.live:
             patience = 3 * self._order.answer_s + self._order.stall_s + _GRACE_S
         try:

@@ -207,6 +207,10 @@ class AvSource:
                 # Someone knocked and went, or spoke something else. Keep listening.
                 time.sleep(_RETRY_S)
                 continue
+            except SourceError as error:
+                if self._info is None:
+                    raise
+                raise SourceLostError(error.what, error.hint) from error
             came = False
             with contextlib.suppress(PublisherLeftError):
                 for frame in self._frames_of(opened):
