@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ import pytest
 from av.video.stream import VideoStream
 from tests.media.helpers import content, fill, picture, psnr, read, video_frame, write_video
 
-from safelight.media.av_picture import _turn, to_picture
+from safelight.media.av_picture import _turn, side_data_of, to_picture
 from safelight.media.fitness import UnfitPictureError
 from safelight.types import PictureFormat
 
@@ -233,3 +234,19 @@ def test_what_cannot_be_converted_is_refused(kind: str) -> None:
     """libav ends the whole process over the first two, and fails in its own way over the last."""
     with pytest.raises(UnfitPictureError, match="unusual way"):
         to_picture(av.VideoFrame(32, 32, kind))
+
+
+def test_what_was_read_of_a_picture_does_not_keep_it_in_memory(tmp_path: Path) -> None:
+    """Pictures go when nobody holds them, not when Python looks for rings: that takes hundreds."""
+    film = write_video(tmp_path / "film.mp4", range(30))
+    gc.collect()
+    gc.disable()
+    try:
+        with av.open(str(film)) as container:
+            for frame in container.decode(video=0):
+                side_data_of(frame)
+                to_picture(frame, None)
+            del frame
+        assert gc.collect() < 30
+    finally:
+        gc.enable()

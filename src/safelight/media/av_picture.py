@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
@@ -224,7 +225,7 @@ def _aspect(value: Fraction | None) -> Fraction:
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     """Return the display matrix's a, b, c, d as units in -1, 0, 1; None when there is none."""
     try:
-        data = bytes(cast(Any, frame.side_data)["DISPLAYMATRIX"])
+        data = bytes(_side_data(frame)["DISPLAYMATRIX"])
     except KeyError:
         return None
     except ValueError:
@@ -267,7 +268,19 @@ def is_upright(frame: av.VideoFrame) -> bool:
 def side_data_of(frame: av.VideoFrame) -> list[str]:
     """Name what hangs on a frame and is left behind: everything but the display matrix."""
     try:
-        kinds = [item.type for item in cast(Any, frame.side_data)]
+        kinds = [item.type for item in _side_data(frame)]
     except ValueError:
         return ["unknown"]
     return [kind.name.lower() for kind in kinds if kind is not SideDataType.DISPLAYMATRIX]
+
+
+def _side_data(frame: av.VideoFrame) -> Any:
+    """What hangs on a frame, by number and by name.
+
+    Not ``frame.side_data``, which the frame remembers and which remembers the frame: pictures
+    would stay in memory until Python looks for such rings, hundreds of megabytes of them.
+
+    Raises:
+        ValueError: a kind that the binding does not know.
+    """
+    return cast(Any, SideDataContainer)(frame)
