@@ -80,15 +80,17 @@ def compare(
 def bytes_copied(report: dict[str, Any], size: tuple[int, int], *, encodes: bool) -> int:
     """Return how many bytes of pictures are copied a frame, from where copies are made.
 
-    Each picture once out of the decoder's memory (media/av_picture.py); once into the ring, if
-    it is judged (judge/ring.py); once into the encoder's memory, if the sink encodes and it does
-    not leave coded as it came (media/av_encode.py). What libav copies inside is not counted,
-    nor what the judge writes when it makes its views.
+    Each picture once out of the decoder's memory (media/av_picture.py), and once more out of
+    shared memory if another process decodes (media/apart_ring.py); once into the judge's ring,
+    if it is judged (judge/ring.py); once into the encoder's memory, if the sink encodes and it
+    does not leave coded as it came (media/av_encode.py). What libav copies inside is not
+    counted, nor what the judge writes when it makes its views.
     """
     picture = size[0] * size[1] * 3 // 2
     frames = report["frames"]
     left: int = frames["in"] - frames["dropped"] - report["copied"] if encodes else 0
-    copies: float = (frames["in"] + frames["judged"] + left) / max(1, frames["in"])
+    arrived: int = frames["in"] * (2 if report["cpu_s"]["source"] else 1)
+    copies: float = (arrived + frames["judged"] + left) / max(1, frames["in"])
     return round(picture * copies)
 
 
