@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from safelight.audit import scores
+from safelight.report import Cpu
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,9 @@ def test_a_score_is_found(line: str) -> None:
 )
 def test_times_and_counts_are_none(line: str) -> None:
     assert list(scores.in_text(line)) == []
+
+
+def test_no_cpu_time_of_a_report_passes_for_a_score() -> None:
+    """Each of its fields: one that the auditor does not know would make every guard red."""
+    used = Cpu(**dict.fromkeys(Cpu.model_fields, 0.25))
+    assert list(scores.in_document(used.model_dump())) == []

@@ -20,7 +20,7 @@ _NAMED: Final = re.compile(rf"(?i)(?:\b|_)(?:{_WORDS})(?:\b|_)")
 # What identifies a picture may be short: a digest of a file, or of a bundle, is named so.
 _DIGEST: Final = re.compile(r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{12,}\b", re.I)
 # A report and events hold times, and the time used; every other number is a whole one.
-_TIMES: Final = re.compile(r"_s$|_ms$|^(?:p50|p99|max|total|judge)$")
+_TIMES: Final = re.compile(r"_s$|_ms$|^(?:p50|p99|max|total|judge|source)$")
 
 
 def in_text(text: str) -> Iterator[int]:
