@@ -7,7 +7,6 @@ thing changed. Never part of the package.
 from __future__ import annotations
 
 import ctypes
-import functools
 import hashlib
 import os
 import socket
@@ -23,7 +22,7 @@ from safelight import events, opening, public
 from safelight.cli import entry
 from safelight.judge import exchange, ring, supervisor
 from safelight.sealing import kernel, programs
-from safelight.types import Picture
+from safelight.types import Picture, VerifiedBundle
 
 _kept: list[object] = []
 
@@ -142,9 +141,12 @@ def worker(what: str) -> None:
     os.environ["PLANTED"] = what
     kept = (*programs._KEPT, "PLANTED", "HOME", "TMPDIR")
     vars(programs)["_KEPT"] = kept
-    vars(opening)["ProcessJudge"] = functools.partial(
-        supervisor.ProcessJudge, worker="tests.audit.planted_worker"
-    )
+
+    class Planted(supervisor.ProcessJudge):
+        def __init__(self, bundle: VerifiedBundle, *, allow_weak: bool = False) -> None:
+            super().__init__(bundle, allow_weak=allow_weak, worker="tests.audit.planted_worker")
+
+    vars(opening)["ProcessJudge"] = Planted
 
 
 PLANTS: Final[dict[str, Callable[[], None]]] = {
