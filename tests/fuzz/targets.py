@@ -9,7 +9,7 @@ from tests.fuzz.target import Target
 
 NAMES: Final = (
     "policy", "manifest", "report", "events", "commands", "cooldown", "settings", "addresses",
-    "evidence", "engine", "messages", "pictures", "media", "coded",
+    "evidence", "engine", "messages", "apart", "pictures", "media", "coded",
 )  # fmt: skip
 # Broken on purpose, to see that a finding is found.
 PLANTED: Final = "planted"
