@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from safelight.sealing.own_memory import lock_memory
+from safelight.sealing.own_memory import keep_to_this_process, lock_memory
 from safelight.types import Picture, PictureFormat
 
 SLOTS: Final = 16
@@ -53,7 +53,7 @@ class Ring:
         except BaseException:
             os.close(self._handle)
             raise
-        _keep_out_of_dumps(self._map)
+        keep_to_this_process(self._map)
         self._bytes = np.frombuffer(self._map, dtype=np.uint8)
         self._free = list(range(SLOTS))
         self._used: dict[int, int] = {}  # slot -> bytes written
@@ -124,7 +124,7 @@ class RingReader:
         if seals & _SEALS != _SEALS or os.fstat(handle).st_size != RING_BYTES:
             raise ValueError("a ring that somebody else could write to or cut off")
         self._map = mmap.mmap(handle, RING_BYTES, prot=mmap.PROT_READ)
-        _keep_out_of_dumps(self._map)
+        keep_to_this_process(self._map)
         self._bytes: NDArray[np.uint8] = np.frombuffer(self._map, dtype=np.uint8)
 
     def read(self, slot: int, form: PictureFormat) -> Picture:
@@ -145,8 +145,3 @@ class RingReader:
             self._bytes[at + luma : at + luma + chroma].reshape(half),
             self._bytes[at + luma + chroma : at + size].reshape(half),
         )
-
-
-def _keep_out_of_dumps(memory: mmap.mmap) -> None:
-    memory.madvise(mmap.MADV_DONTDUMP)
-    memory.madvise(mmap.MADV_DONTFORK)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safelight.media.av_picture import Upright
+from safelight.sealing.own_memory import keep_to_this_process
 from safelight.types import Picture, PictureFormat, Plane
 
 SLOTS: Final = 8
@@ -49,7 +50,7 @@ class Inbox:
             os.close(handle)
             raise
         self.handle = handle
-        _keep_out_of_dumps(self._map)
+        keep_to_this_process(self._map)
         self._bytes: NDArray[np.uint8] = np.frombuffer(self._map, dtype=np.uint8)
 
     def take(self, slot: int, form: PictureFormat) -> Picture:
@@ -85,7 +86,7 @@ class Outbox:
         if fcntl.fcntl(handle, _F_GET_SEALS) & _SEALS != _SEALS:
             raise ValueError("a ring that somebody could cut off")
         self._map = mmap.mmap(handle, RING_BYTES)
-        _keep_out_of_dumps(self._map)
+        keep_to_this_process(self._map)
         os.close(handle)
         self._bytes: NDArray[np.uint8] = np.frombuffer(self._map, dtype=np.uint8)
 
@@ -113,8 +114,3 @@ def _planes(ring: NDArray[np.uint8], slot: int, form: PictureFormat) -> tuple[Pl
         ring[at + luma : at + luma + chroma].reshape(half),
         ring[at + luma + chroma : at + luma + 2 * chroma].reshape(half),
     )
-
-
-def _keep_out_of_dumps(memory: mmap.mmap) -> None:
-    memory.madvise(mmap.MADV_DONTDUMP)
-    memory.madvise(mmap.MADV_DONTFORK)

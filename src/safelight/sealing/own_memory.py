@@ -64,6 +64,16 @@ def lock_memory(
     return tuple(layers)
 
 
+def keep_to_this_process(memory: mmap.mmap) -> None:
+    """Leave a map out of core dumps and out of forked children.
+
+    Raises:
+        OSError: the system does not.
+    """
+    memory.madvise(mmap.MADV_DONTDUMP)
+    memory.madvise(mmap.MADV_DONTFORK)
+
+
 def lock_picture(picture: Picture) -> tuple[Layer, ...]:
     """Keep the planes of a picture out of core dumps and, where RLIMIT_MEMLOCK allows, swap.
 
