@@ -161,7 +161,8 @@ def test_it_dies_with_its_guard(tmp_path: Path) -> None:
 def test_it_works_as_anybody(tmp_path: Path, who: str, namespaces: str) -> None:
     if os.geteuid() != 0 and who == "root":
         pytest.skip("only root is root")
-    path = write_video(tmp_path / "v.mkv", range(10))
+    # More than is read ahead, so that the process is still there when its name is read.
+    path = write_video(tmp_path / "v.mkv", range(200))
     before = []
     if who == "ordinary" and os.geteuid() == 0:
         setpriv = shutil.which("setpriv")
