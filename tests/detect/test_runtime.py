@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,15 @@ def test_another_network_does_not_load(
 ) -> None:
     with pytest.raises(JudgeError):
         Network(default_bundle.files["age-v1.onnx"], **{**EXPECTED, **change})
+
+
+def test_the_bytes_of_a_network_are_let_go(default_bundle: VerifiedBundle) -> None:
+    # They would stay in memory beside the network itself, in the template and in every judge.
+    model = bytes(bytearray(default_bundle.files["age-v1.onnx"]))  # nobody else's
+    before = sys.getrefcount(model)
+    network = Network(model, **EXPECTED)
+    assert sys.getrefcount(model) == before
+    assert network.run(np.zeros((1, 3, 64, 64), dtype=np.float32)).shape == (1, 81)
 
 
 def test_rows_come_back_in_order(network: Network) -> None:

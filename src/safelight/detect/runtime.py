@@ -64,6 +64,9 @@ class Network:
             raise JudgeError(
                 f"network {name} does not load ({type(error).__name__})", _HINT
             ) from error
+        # It keeps the bytes that it was made of, in case it has to be made again with other
+        # providers, which nobody does here: as much memory again as the network takes.
+        self._session._model_bytes = None
         self._check_signature()
         self._check_probe()
 

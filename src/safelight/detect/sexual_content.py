@@ -43,7 +43,12 @@ class SexualContent:
         Raises:
             InferenceError: the network failed or a view has another shape.
         """
-        batch = np.empty((len(views), SIDE, SIDE, 3), dtype=np.float32)
-        for row, view in zip(batch, views, strict=True):
-            np.subtract(view[..., ::-1], _MEAN_BGR, out=row)
-        return self._network.run(batch)
+        # One at a time: two in one batch take as long as twice one (measured), and twice the
+        # memory for what lies between the layers.
+        return np.concatenate([self._network.run(_prepared(view)) for view in views])
+
+
+def _prepared(view: Plane) -> Floats:
+    batch = np.empty((1, SIDE, SIDE, 3), dtype=np.float32)
+    np.subtract(view[..., ::-1], _MEAN_BGR, out=batch[0])
+    return batch

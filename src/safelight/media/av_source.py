@@ -23,8 +23,9 @@ from safelight.media.tally import Tally
 from safelight.types import Frame, Picture, PictureFormat
 
 # Decoded frames that may wait to be read. Behind it a file is read no further and a
-# publisher is slowed down by TCP: nothing is dropped here.
+# publisher is slowed down by TCP: nothing is dropped here. A file waits for its judge anyway.
 _AHEAD: Final = 16
+_AHEAD_OF_FILE: Final = 4
 # So many bytes they may be together, unless they are two only: large pictures fill memory.
 _AHEAD_BYTES: Final = 64 * 1024 * 1024
 _AHEAD_LEAST: Final = 2
@@ -188,7 +189,8 @@ class AvSource:
         if waiting < _AHEAD_LEAST:
             return True
         size = sum(map(_size, self._queue)) + _size(frame)
-        return waiting < _AHEAD and size <= _AHEAD_BYTES
+        most = _AHEAD_OF_FILE if self._address.kind is Kind.FILE else _AHEAD
+        return waiting < most and size <= _AHEAD_BYTES
 
     def _frames(self) -> Iterator[Frame]:
         if self._address.kind is not Kind.LISTEN:
