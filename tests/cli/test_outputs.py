@@ -222,6 +222,19 @@ def test_events_are_lines_as_they_come(tmp_path: Path) -> None:
     assert written[0].card is not None
 
 
+def test_events_of_an_earlier_run_stay_until_there_are_others(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    path.write_text("an earlier run's, which is longer than one line " * 20, encoding="utf-8")
+    kept = path.read_bytes()
+    with Outputs(None, str(path), taken=()):
+        pass  # the guard did not start
+    assert path.read_bytes() == kept
+    with Outputs(None, str(path), taken=()) as outputs:
+        outputs.event(EVENT)
+        outputs.check()
+    assert EventLine.model_validate_json(path.read_text("utf-8")).state == "covered"
+
+
 def test_events_that_cannot_be_written_do_not_stop_the_guard_but_are_said() -> None:
     with Outputs(None, "/dev/full", taken=()) as outputs:
         outputs.event(EVENT)

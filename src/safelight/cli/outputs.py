@@ -51,6 +51,7 @@ class Outputs:
         self._part: Path | None = None
         self._events: EventWriter | None = None
         self._descriptor: int | None = None
+        self._emptied = False
         self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -101,6 +102,7 @@ class Outputs:
         if self._socket is not None:
             self._socket.tell(event)
         if self._events is not None:
+            self._empty()
             self._events.put(EventLine.of(event).as_text())
 
     def report(self, report: Report) -> None:
@@ -146,11 +148,18 @@ class Outputs:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # Asked of what was opened, and before it is emptied: names can change meanwhile.
             self._refuse_opened(descriptor)
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.ftruncate(descriptor, 0)
         except OSError as error:
             raise _cannot("--events", path, error) from None
         return descriptor
+
+    def _empty(self) -> None:
+        """Empty the file of events before the first: a guard that never started leaves it alone."""
+        if self._descriptor is None or self._emptied:
+            return
+        self._emptied = True
+        with contextlib.suppress(OSError):  # a pipe, a device; a full disk tells when written to
+            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                os.ftruncate(self._descriptor, 0)
 
     def _refuse_opened(self, descriptor: int) -> None:
         opened = os.fstat(descriptor)
