@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime
@@ -15,7 +15,7 @@ _ort: Any = onnxruntime
 
 Floats = NDArray[np.float32]
 
-_HINT = "reinstall safelight with its locked dependencies, or use another bundle"
+HINT: Final = "reinstall safelight with its locked dependencies, or use another bundle"
 _SUM_TOLERANCE = 1e-3
 
 
@@ -62,7 +62,7 @@ class Network:
         except Exception as error:
             # The library's exceptions share no base but Exception. No network, no start.
             raise JudgeError(
-                f"network {name} does not load ({type(error).__name__})", _HINT
+                f"network {name} does not load ({type(error).__name__})", HINT
             ) from error
         # It keeps the bytes that it was made of, in case it has to be made again with other
         # providers, which nobody does here: as much memory again as the network takes.
@@ -100,15 +100,15 @@ class Network:
             [(self._outputs, (self._width,), "tensor(float)")],
         ]
         if found != expected:
-            raise JudgeError(f"network {self._name} has other inputs or outputs", _HINT)
+            raise JudgeError(f"network {self._name} has other inputs or outputs", HINT)
 
     def _check_probe(self) -> None:
         try:
             rows = self.run(np.zeros((1, *self._shape), dtype=np.float32))
         except InferenceError as error:
-            raise JudgeError(str(error), _HINT) from error
+            raise JudgeError(str(error), HINT) from error
         if not are_probabilities(rows):
-            raise JudgeError(f"network {self._name} does not return probabilities", _HINT)
+            raise JudgeError(f"network {self._name} does not return probabilities", HINT)
 
 
 def are_probabilities(rows: Floats) -> bool:

@@ -7,8 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from safelight.detect.runtime import Floats, Network
+from safelight.detect.runtime import HINT, Floats, Network
+from safelight.detect.thinning import thinned
 from safelight.detect.views import SIDE
+from safelight.errors import JudgeError
 from safelight.types import Plane
 
 LABELS: Final = ("sfw", "nsfw")
@@ -26,6 +28,10 @@ class SexualContent:
         Raises:
             JudgeError: it does not load, or is another network.
         """
+        try:
+            model, _ = thinned(model)
+        except ValueError as error:
+            raise JudgeError("network sexual_content does not load (not ONNX)", HINT) from error
         self._network = Network(
             model,
             name="sexual_content",
