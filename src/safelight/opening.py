@@ -19,7 +19,7 @@ from safelight.core.gate import BlockGate
 from safelight.core.held import Views
 from safelight.core.ledger import Ledger
 from safelight.core.limits import HOLD_LIVESTREAM_NS, Limits
-from safelight.core.policy import Policy
+from safelight.core.policy import Policy, first_look_below
 from safelight.core.stream import CoolDown
 from safelight.errors import UsageError
 from safelight.judge import sandbox
@@ -87,8 +87,8 @@ def open(
             pictures and sockets. Copying does so in any case, and so do devices and graphs.
         judge: a ``Judge`` of your own in place of the one that comes with Safelight.
         secret: at least 16 bytes, the key of tokens and of random audits; new by chance when
-            None. For evaluations, which must come out the same twice; never for a guard that
-            anybody relies on.
+            None. For evaluations, which must come out the same twice, so f32 alone judges
+            then; never for a guard that anybody relies on.
 
     Returns:
         A session that is already running.
@@ -163,7 +163,9 @@ def prepare(
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
-    looking = judge or _judge(verified, allow_weak=allow_weak_sandbox)
+    # With a secret, a run has to come out the same on any machine: f32 alone.
+    below = first_look_below(gone_by, Limits().vouch_permille) if secret is None else 0.0
+    looking = judge or _judge(verified, below, allow_weak=allow_weak_sandbox)
 
     def make_engine(info: SourceInfo) -> Engine:
         # A cool-down is a pause for the people of a live stream. A file is judged on its own,
@@ -238,13 +240,13 @@ def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False
     return trust.verify(folder, allow_test=test_bundle, today=today)
 
 
-def _judge(bundle: VerifiedBundle, *, allow_weak: bool) -> Judge:
+def _judge(bundle: VerifiedBundle, below: float, *, allow_weak: bool) -> Judge:
     if allow_weak and sandbox.unsupported() is not None:
         # Loaded only here: a guard whose judge is apart does not load the networks itself.
         from safelight.judge.inprocess import InProcessJudge  # noqa: PLC0415
 
         return InProcessJudge(bundle)
-    return ProcessJudge(bundle, allow_weak=allow_weak)
+    return ProcessJudge(bundle, allow_weak=allow_weak, first_look_below=below)
 
 
 def pull_bundle(

@@ -143,8 +143,15 @@ def worker(what: str) -> None:
     vars(programs)["_KEPT"] = kept
 
     class Planted(supervisor.ProcessJudge):
-        def __init__(self, bundle: VerifiedBundle, *, allow_weak: bool = False) -> None:
-            super().__init__(bundle, allow_weak=allow_weak, worker="tests.audit.planted_worker")
+        def __init__(
+            self, bundle: VerifiedBundle, *, allow_weak: bool, first_look_below: float
+        ) -> None:
+            super().__init__(
+                bundle,
+                allow_weak=allow_weak,
+                first_look_below=first_look_below,
+                worker="tests.audit.planted_worker",
+            )
 
     vars(opening)["ProcessJudge"] = Planted
 

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight import policies
-from safelight.core.policy import Policy, checked, decide
+from safelight.core.policy import (
+    FIRST_LOOK_ERROR,
+    MOST_FIRST_LOOK,
+    Policy,
+    checked,
+    decide,
+    first_look_below,
+    vouches,
+)
 from safelight.testing.fakes import VIEW, scores
 from safelight.types import Absent, AbsentReason, Action, Reason, Scores
 
@@ -151,3 +159,32 @@ def test_a_policy_has_no_field_that_could_be_left_out() -> None:
         for field in dataclasses.fields(Policy)
     )
     assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(Scores))
+
+
+@given(
+    cover_at=st.floats(0.001, 1.0),
+    with_minor_at=st.floats(0.001, 1.0),
+    permille=st.integers(1, 1000),
+    said=st.floats(0.0, 1.0),
+    off=st.floats(0.0, FIRST_LOOK_ERROR),
+)
+def test_what_a_first_look_lets_pass_is_clear_and_vouches_by_f32_too(
+    cover_at: float, with_minor_at: float, permille: int, said: float, off: float
+) -> None:
+    policy = dataclasses.replace(PROTECT, cover_at=cover_at, with_minor_at=with_minor_at)
+    if said >= first_look_below(policy, permille):
+        return  # f32 answers
+    for minor in (None, 1.0):
+        # A hair of rounding: both sides are sums of floating-point numbers.
+        truth = scores(min(1.0, math.nextafter(said + off * (1 - 1e-9), 0.0)), minor)
+        if minor is None or truth.sexual < min(cover_at, with_minor_at):
+            assert decide(policy, truth)[0] is Action.RELEASE
+            assert vouches(policy, truth, permille)
+
+
+@pytest.mark.parametrize(
+    ("lowest", "below"), [(0.2, MOST_FIRST_LOOK), (0.9, MOST_FIRST_LOOK), (0.1, 0.03), (0.04, 0.0)]
+)
+def test_a_policy_says_up_to_where_a_first_look_counts(lowest: float, below: float) -> None:
+    policy = dataclasses.replace(PROTECT, cover_at=lowest, with_minor_at=lowest)
+    assert first_look_below(policy, 500) == pytest.approx(below)

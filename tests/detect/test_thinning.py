@@ -84,7 +84,7 @@ def _ends(graph: Graph) -> list[Node]:
 def test_a_value_that_somebody_else_reads_too_is_not_thinned(model: bytes) -> None:
     graph = Graph(model)
     end = _ends(graph)[0]
-    graph.nodes.append(Node.made("Relu", end.outputs, ["read by another"]))
+    graph.nodes.append(Node.made("Relu", end.outputs, ["read by another"], {}))
     assert thinned(graph.as_bytes())[1] == 2
 
 

@@ -287,6 +287,7 @@ def watch() -> dict[str, Any]:
         "attack_control": attack(control),
     }
     os.kill(control, signal.SIGKILL)
+    os.waitid(os.P_PID, control, os.WEXITED | os.WNOWAIT)  # killing takes a moment
     found["dead"] = sorted(sandbox.observed(control))  # a zombie: nobody has waited for it
     os.waitpid(control, 0)
     found["gone"] = sorted(sandbox.observed(control))

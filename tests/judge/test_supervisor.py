@@ -539,3 +539,13 @@ def test_a_judge_keeps_nothing_of_its_templates_channel(bundle: VerifiedBundle) 
     finally:
         judge.close()
     assert sum(name.startswith("socket:") for name in held) == 1
+
+
+def test_a_quicker_network_that_cannot_be_shut_in_is_left_out(bundle: VerifiedBundle) -> None:
+    judge = ProcessJudge(bundle, first_look_below=0.08, worker="tests.judge.first_look_stub")
+    judge.start(lambda _: None)
+    try:
+        assert not judge.looks_first
+        assert is_running(pid_of(judge))
+    finally:
+        judge.close()

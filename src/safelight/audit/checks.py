@@ -20,7 +20,7 @@ from safelight.audit.facts import Facts
 from safelight.audit.outcome import Row, row, row_but, unchecked
 from safelight.audit.proc import Socket
 from safelight.audit.tracing import Calls
-from safelight.audit.watching import JUDGE, Seen
+from safelight.audit.watching import JUDGE, LOADER, Seen
 
 _STATUS = {"Seccomp": "2", "NoNewPrivs": "1", "CapEff": "0" * 16}
 # Looks at one socket: the first may come before it is in a table, or after it has left one.
@@ -33,6 +33,7 @@ _WORDS = {
     "guard": "guard",
     "template": _WORKER,
     "judge": _WORKER,
+    "loader": _WORKER,
     "source": "safelight.media.apart_process",
 }
 _NOTHING_LEFT = ("Max open files", "Max file size", "Max core file size")
@@ -65,7 +66,9 @@ def _told_by_name(facts: Facts) -> list[str]:
                 found.append(f"a thread of {facts.who(seen.pid)} had {len(names)} names in turn")
         # Each program that it became has a line; whatever else changes it, writes over it.
         programs = (facts.calls or {}).get(seen.pid, Calls(seen.pid)).programs
-        became = max(1, len(programs), len([name for name in seen.names if name != JUDGE]))
+        became = max(
+            1, len(programs), len([name for name in seen.names if name not in {JUDGE, LOADER}])
+        )
         if (lines := len(_own_lines(facts, seen))) > became:
             found.append(
                 f"{facts.who(seen.pid)} wrote over its command line {lines - became} times"
@@ -257,7 +260,7 @@ def connections(facts: Facts) -> Row:
 def _may_have(facts: Facts, seen: Seen, one: Socket) -> bool:
     if one.kind == "unix":
         return one.local == ""
-    if seen in facts.judges or seen in facts.templates:
+    if seen in facts.judges or seen in facts.templates or seen in facts.loaders:
         return False
     if one.kind == "netlink":
         return True  # asks this kernel which addresses this machine has
@@ -267,7 +270,7 @@ def _may_have(facts: Facts, seen: Seen, one: Socket) -> bool:
 def _may_reach(facts: Facts, pid: int, address: str) -> bool:
     if address.startswith("unix "):
         return address[5:].strip('"') in NAME_SERVICE and facts.who(pid) != "judge"
-    if facts.who(pid) in {"judge", "template"}:
+    if facts.who(pid) in {"judge", "template", "loader"}:
         return False
     return address in facts.addresses or address.startswith("AF_NETLINK")
 

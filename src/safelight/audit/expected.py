@@ -20,6 +20,7 @@ JUDGE_CALLS: Final = frozenset(
         "mprotect",
         "madvise",
         "futex",
+        "sched_setaffinity",
         "clock_gettime",
         "restart_syscall",
         "rt_sigreturn",

@@ -16,7 +16,7 @@ from safelight.audit.expected import STATE_FILE
 from safelight.audit.places import Looked
 from safelight.audit.search import Marked
 from safelight.audit.tracing import Calls
-from safelight.audit.watching import JUDGE, SOURCE, Seen, Watch
+from safelight.audit.watching import JUDGE, LOADER, SOURCE, Seen, Watch
 
 _PORTS: Final = {"rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322, "tls": 443, "https": 443}
 
@@ -51,7 +51,13 @@ class Facts:
     @property
     def templates(self) -> list[Seen]:
         """Processes that judges are forked from."""
-        return [p for p in self.watch.snapshot() if JUDGE in p.names and p.parent == self.guard.pid]
+        above = {self.guard.pid, *(p.pid for p in self.loaders)}
+        return [p for p in self.watch.snapshot() if JUDGE in p.names and p.parent in above]
+
+    @property
+    def loaders(self) -> list[Seen]:
+        """Processes that loaded a judge's networks among threads, and now wait for a template."""
+        return [p for p in self.watch.snapshot() if p.name == LOADER and p.parent == self.guard.pid]
 
     @property
     def sources(self) -> list[Seen]:
@@ -108,6 +114,8 @@ class Facts:
             return "judge"
         if any(p.pid == pid for p in self.templates):
             return "template"
+        if any(p.pid == pid for p in self.loaders):
+            return "loader"
         if any(p.pid == pid for p in self.sources):
             return "source"
         seen = self.watch.processes.get(pid)

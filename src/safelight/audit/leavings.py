@@ -91,12 +91,13 @@ def core_dumps(facts: Facts) -> Row:
     found = []
     for seen in facts.processes:
         who = facts.who(seen.pid)
-        if who in {"template", "source"} and seen.looks < 3:
+        if who in {"template", "source", "loader"} and seen.looks < 3:
             continue
         if seen.limits.get("Max core file size", "?") != "0/0" and who in {
             "guard",
             "judge",
             "template",
+            "loader",
             "source",
         }:
             found.append(
@@ -250,7 +251,7 @@ def _is_ours(facts: Facts, name: str) -> bool:
 
 
 def _dumpable(facts: Facts, pid: int, who: str) -> list[str]:
-    if who not in {"guard", "judge", "template"}:
+    if who not in {"guard", "judge", "template", "loader"}:
         return []
     if facts.calls is not None:
         above = facts.watch.processes[pid].parent if who == "judge" else pid

@@ -17,6 +17,7 @@ EVERY_S: Final = 0.02
 _MAPS_EVERY: Final = 10  # looks; mappings and threads are many, and change rarely
 _TABLES_EVERY: Final = 5  # looks; at once when there is a socket that they do not have
 JUDGE: Final = "safelight-judge"
+LOADER: Final = "safelight-load"  # waits with the threads that loading started
 SOURCE: Final = "safelight-sourc"  # the kernel keeps 15 bytes
 
 

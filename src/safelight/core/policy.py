@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from safelight.types import Absent, AbsentReason, Action, Evidence, Reason, Scores
+
+# Over 794 views, half of them made to score in between, what bf16 said below 0.1 was within
+# 0.007 of f32 (tools/bench_runtime.py, ADR 0024).
+FIRST_LOOK_ERROR: Final = 0.02
+MOST_FIRST_LOOK: Final = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +100,13 @@ def vouches(policy: Policy, evidence: Evidence, permille: int) -> bool:
     if not isinstance(evidence, Scores) or decide(policy, evidence)[0] is not Action.RELEASE:
         return False
     return evidence.sexual * 1000 < min(policy.cover_at, policy.with_minor_at) * permille
+
+
+def first_look_below(policy: Policy, permille: int) -> float:
+    """Return up to which score a quicker, less exact network may answer; 0: none may.
+
+    Whatever it lets pass is clear, and vouches, by f32 too: there is room for its error below
+    the score from which on a frame does not vouch. It is never more than what was measured for.
+    """
+    vouching = min(policy.cover_at, policy.with_minor_at) * permille / 1000
+    return max(0.0, min(MOST_FIRST_LOOK, vouching - FIRST_LOOK_ERROR))

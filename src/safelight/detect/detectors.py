@@ -43,8 +43,11 @@ class _Scoring(Protocol):
 class Detectors:
     """What a verified bundle says of pictures."""
 
-    def __init__(self, bundle: VerifiedBundle) -> None:
+    def __init__(self, bundle: VerifiedBundle, *, first_look_below: float = 0.0) -> None:
         """Load every detector of the bundle from its checked bytes.
+
+        ``first_look_below``: up to which score a quicker form of a network may answer
+        (detect/first_look.py); 0: none. Whether it does, the whole self-test decides.
 
         Raises:
             JudgeError: one does not load, or the bundle names what this version lacks.
@@ -58,11 +61,14 @@ class Detectors:
         self._pictures = {name: bundle.files[name] for name in named if name in bundle.files}
         self._kinds = {view.name: view.kind for view in (*bundle.every, *bundle.in_turn)}
         self._scoring: _Scoring | None = None
+        self._sexual: SexualContent | None = None
+        self.looks_first = False
         self._age: Age | None = None
         for detector in bundle.detectors:
             files = {role: bundle.files[name] for role, name in detector.files}
             if detector.kind == "sexual_content":
-                self._scoring = SexualContent(files["model"])
+                self._sexual = SexualContent(files["model"], first_look_below=first_look_below)
+                self._scoring = self._sexual
             elif detector.kind == "face_in_view" and bundle.is_test:
                 self._scoring = FaceInView()
             elif detector.kind == "age":
@@ -121,6 +127,26 @@ class Detectors:
             tests = (next(test for test in tests if test.sexual_max <= 0.5), high)
         for test in tests:
             self._run_self_test(test)
+        if not quick and self._sexual is not None and not self.looks_first:
+            # After f32 alone has answered for itself.
+            self.looks_first = self._sexual.choose(self._between())
+
+    def _between(self) -> list[Plane]:
+        """Return views of the bundle's clear and its other picture, of four between them, and
+        of a camera that is covered."""
+        high = next(test for test in self._self_tests if test.sexual_min >= 0.5)
+        low = next(test for test in self._self_tests if test.sexual_max <= 0.5)
+        ends = [
+            pictures.render(
+                pictures.shown(_decode(self._pictures[test.file])), self._kinds[test.views[0]]
+            )
+            for test in (low, high)
+        ]
+        between = [
+            cv2.addWeighted(ends[0], 1 - step / 5, ends[1], step / 5, 0.0).astype(np.uint8)
+            for step in range(6)
+        ]
+        return [*between, np.zeros_like(ends[0])]
 
     def _run_self_test(self, test: SelfTest) -> None:
         try:

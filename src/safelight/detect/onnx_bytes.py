@@ -8,27 +8,19 @@ as they are. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto names the nu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 Field = tuple[int, int, bytes | int]  # number, wire type, value
 
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _FIXED: Final = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
 
-_MODEL_OPSETS, _MODEL_GRAPH = 8, 7
-_GRAPH_NODE, _GRAPH_WEIGHT, _GRAPH_OUTPUT, _GRAPH_SHAPES = 1, 5, 12, 13
+_MODEL_GRAPH: Final = 7
+_GRAPH_NODE, _GRAPH_OUTPUT, _GRAPH_SHAPES = 1, 12, 13
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_INTS, _ATTRIBUTE_TYPE = 1, 3, 8, 20
-_INT, _INTS = 2, 7  # types of attributes
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
-_OPSET_VERSION: Final = 2
+_ATTRIBUTE_NAME, _ATTRIBUTE_INTS, _ATTRIBUTE_TYPE = 1, 8, 20
+_INTS: Final = 7  # a type of attribute
 _VALUE_NAME: Final = 1
-_TYPES: Final[dict[str, int]] = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
-
-Array = NDArray[Any] | np.float32 | np.uint8
 
 
 class Node:
@@ -43,20 +35,21 @@ class Node:
         op: str,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        ints: Mapping[str, Sequence[int]] | None = None,
-        **numbers: int,
+        ints: Mapping[str, Sequence[int]],
     ) -> Node:
-        """Make a node; ``ints`` are attributes that are lists, ``numbers`` single ones."""
+        """Make a node; ``ints`` are its attributes, which are lists of whole numbers."""
         fields: list[Field] = [
             *((_NODE_INPUT, _LENGTH, name.encode()) for name in inputs),
             *((_NODE_OUTPUT, _LENGTH, name.encode()) for name in outputs),
             (_NODE_OP, _LENGTH, op.encode()),
         ]
-        for name, values in (ints or {}).items():
-            many: list[Field] = [(_ATTRIBUTE_INTS, _VARINT, value) for value in values]
-            fields.append(_attribute(name, many, _INTS))
-        for name, value in numbers.items():
-            fields.append(_attribute(name, [(_ATTRIBUTE_INT, _VARINT, value)], _INT))
+        for name, values in ints.items():
+            attribute: list[Field] = [
+                (_ATTRIBUTE_NAME, _LENGTH, name.encode()),
+                *((_ATTRIBUTE_INTS, _VARINT, value) for value in values),
+                (_ATTRIBUTE_TYPE, _VARINT, _INTS),
+            ]
+            fields.append((_NODE_ATTRIBUTE, _LENGTH, message(attribute)))
         return cls(fields)
 
     @property
@@ -101,30 +94,23 @@ class Node:
 
     def read_instead(self, names: dict[str, str]) -> None:
         """Read what ``names`` says instead of each name in it."""
-        self._rename(_NODE_INPUT, names)
-
-    def make_instead(self, names: dict[str, str]) -> None:
-        """Make what ``names`` says instead of each name in it."""
-        self._rename(_NODE_OUTPUT, names)
+        self._fields = [
+            (number, kind, names.get(_text(value), _text(value)).encode())
+            if number == _NODE_INPUT
+            else (number, kind, value)
+            for number, kind, value in self._fields
+        ]
 
     def as_bytes(self) -> bytes:
         """Return the node as the format has it."""
         return message(self._fields)
-
-    def _rename(self, which: int, names: dict[str, str]) -> None:
-        self._fields = [
-            (number, kind, names.get(_text(value), _text(value)).encode())
-            if number == which
-            else (number, kind, value)
-            for number, kind, value in self._fields
-        ]
 
     def _texts(self, which: int) -> list[str]:
         return [_text(value) for number, _, value in self._fields if number == which]
 
 
 class Graph:
-    """A network's graph. ``nodes`` may be changed; so may the weights, through ``put``."""
+    """A network's graph; ``nodes`` may be changed."""
 
     def __init__(self, model: bytes) -> None:
         """Read the bytes of a model.
@@ -139,15 +125,20 @@ class Graph:
         fields = parse(_bytes(graphs[0]))
         self.nodes = [Node(parse(_bytes(v))) for n, _, v in fields if n == _GRAPH_NODE]
         # Shapes of what lies between are left out: they may not hold any more.
-        self._others = [
-            f for f in fields if f[0] not in {_GRAPH_NODE, _GRAPH_WEIGHT, _GRAPH_SHAPES}
+        self._others = [f for f in fields if f[0] not in {_GRAPH_NODE, _GRAPH_SHAPES}]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what the network answers."""
+        found = [parse(_bytes(value)) for no, _, value in self._others if no == _GRAPH_OUTPUT]
+        return [_text(value) for fields in found for no, _, value in fields if no == _VALUE_NAME]
+
+    def show(self, names: Iterable[str]) -> None:
+        """Make values between the layers answers too, after the network's own."""
+        self._others += [
+            (_GRAPH_OUTPUT, _LENGTH, message([(_VALUE_NAME, _LENGTH, name.encode())]))
+            for name in names
         ]
-        self._weights: dict[str, bytes] = {}
-        for number, _, value in fields:
-            if number == _GRAPH_WEIGHT:
-                raw = _bytes(value)
-                name = next(_text(v) for n, _, v in parse(raw) if n == _TENSOR_NAME)
-                self._weights[name] = raw
 
     def maker(self, name: str) -> Node | None:
         """Return the node that makes a value; None for inputs and weights."""
@@ -157,66 +148,10 @@ class Graph:
         """Return the nodes that read a value."""
         return [node for node in self.nodes if name in node.inputs]
 
-    @property
-    def outputs(self) -> list[str]:
-        """Names of what the network answers."""
-        found = [parse(_bytes(value)) for no, _, value in self._others if no == _GRAPH_OUTPUT]
-        return [_text(value) for fields in found for no, _, value in fields if no == _VALUE_NAME]
-
-    def weight(self, name: str) -> NDArray[np.float32]:
-        """Return float32 weights by name.
-
-        Raises:
-            ValueError: there are none of that name, or they are of another type.
-        """
-        raw = self._weights.get(name)
-        if raw is None:
-            raise ValueError(f"no weights {name}")
-        fields = parse(raw)
-        found = {number: value for number, _, value in fields if number != _TENSOR_DIMS}
-        if found.get(_TENSOR_TYPE) != _TYPES["float32"] or _TENSOR_RAW not in found:
-            raise ValueError(f"weights {name} are of another type")
-        dims = [_int(value) for number, _, value in fields if number == _TENSOR_DIMS]
-        data = np.frombuffer(_bytes(found[_TENSOR_RAW]), dtype="<f4")
-        return data.reshape(dims).astype(np.float32)
-
-    def put(self, name: str, values: Array) -> str:
-        """Add weights, or replace those of that name; return the name.
-
-        ``values`` is of one of the types float32, uint8, int8, int32 and int64.
-        """
-        fields: list[Field] = [(_TENSOR_DIMS, _VARINT, side) for side in np.shape(values)]
-        fields += [
-            (_TENSOR_TYPE, _VARINT, _TYPES[values.dtype.name]),
-            (_TENSOR_NAME, _LENGTH, name.encode()),
-            (_TENSOR_RAW, _LENGTH, values.astype(values.dtype.newbyteorder("<")).tobytes()),
-        ]
-        self._weights[name] = message(fields)
-        return name
-
-    def show(self, names: Iterable[str]) -> None:
-        """Make values between the layers outputs too, after the network's own."""
-        self._others += [
-            (_GRAPH_OUTPUT, _LENGTH, message([(_VALUE_NAME, _LENGTH, name.encode())]))
-            for name in names
-        ]
-
-    def set_version(self, version: int) -> None:
-        """Say which version of the operators it is written in."""
-        opset = message([(_OPSET_VERSION, _VARINT, version)])
-        self._model = [
-            (number, kind, opset if number == _MODEL_OPSETS else value)
-            for number, kind, value in self._model
-        ]
-
     def as_bytes(self) -> bytes:
-        """Return the model as the format has it, without weights that no node reads."""
-        read = {name for node in self.nodes for name in node.inputs}
-        fields: list[Field] = [(_GRAPH_NODE, _LENGTH, node.as_bytes()) for node in self.nodes]
-        fields += [
-            (_GRAPH_WEIGHT, _LENGTH, raw) for name, raw in self._weights.items() if name in read
-        ]
-        graph = message([*fields, *self._others])
+        """Return the model as the format has it."""
+        nodes: list[Field] = [(_GRAPH_NODE, _LENGTH, node.as_bytes()) for node in self.nodes]
+        graph = message([*nodes, *self._others])
         return message(
             [
                 (number, kind, graph if number == _MODEL_GRAPH else value)
@@ -264,12 +199,6 @@ def message(fields: Iterable[Field]) -> bytes:
             raw = _bytes(value)
             parts += [_number(len(raw)), raw] if kind == _LENGTH else [raw]
     return b"".join(parts)
-
-
-def _attribute(name: str, values: list[Field], kind: int) -> Field:
-    named: Field = (_ATTRIBUTE_NAME, _LENGTH, name.encode())
-    typed: Field = (_ATTRIBUTE_TYPE, _VARINT, kind)
-    return (_NODE_ATTRIBUTE, _LENGTH, message([named, *values, typed]))
 
 
 def _read_number(data: bytes, at: int) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from safelight.detect.bf16 import Bf16Network
+from safelight.detect.first_look import FirstLook
 from safelight.detect.runtime import HINT, Floats, Network
 from safelight.detect.thinning import thinned
 from safelight.detect.views import SIDE
@@ -16,14 +18,19 @@ from safelight.types import Plane
 LABELS: Final = ("sfw", "nsfw")
 PREPROCESSING: Final = "224x224 view, NHWC float32, BGR minus (104, 117, 123)"
 VIEW_KINDS: Final = frozenset({"reference", "whole", "left_square", "right_square"})
+_NAME: Final = "sexual_content"
+_SHAPE: Final = (SIDE, SIDE, 3)
 _MEAN_BGR: Final = np.array([104, 117, 123], dtype=np.float32)
 
 
 class SexualContent:
     """Gives each view a sexual content score in [0, 1]."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, *, first_look_below: float = 0.0) -> None:
         """Load the network from its checked bytes.
+
+        ``first_look_below``: up to which score a quicker form of it may answer, once ``choose``
+        has found that it does well on this machine; 0: none.
 
         Raises:
             JudgeError: it does not load, or is another network.
@@ -31,15 +38,33 @@ class SexualContent:
         try:
             model, _ = thinned(model)
         except ValueError as error:
-            raise JudgeError("network sexual_content does not load (not ONNX)", HINT) from error
+            raise JudgeError(f"network {_NAME} does not load (not ONNX)", HINT) from error
         self._network = Network(
             model,
-            name="sexual_content",
+            name=_NAME,
             inputs="input:0",
-            shape=(SIDE, SIDE, 3),
+            shape=_SHAPE,
             outputs="outputs",
             width=len(LABELS),
         )
+        self._run = self._network.run
+        self._first_look: FirstLook | None = None
+        if first_look_below > 0:
+            quick = Bf16Network.load(model, name=_NAME, shape=_SHAPE, width=len(LABELS))
+            if quick is not None:
+                self._first_look = FirstLook(self._network, quick, first_look_below)
+
+    def choose(self, views: Sequence[Plane]) -> bool:
+        """Look with the quicker form first from now on, if that holds on these; say whether.
+
+        Raises:
+            InferenceError: a network failed.
+        """
+        first, self._first_look = self._first_look, None
+        if first is None or not first.holds_here([_prepared(view) for view in views]):
+            return False
+        self._run = first.run
+        return True
 
     def rows(self, views: Sequence[Plane]) -> Floats:
         """Return float32 ``(n, 2)``, (sfw, nsfw) a view, for uint8 RGB ``(224, 224, 3)`` views.
@@ -51,7 +76,7 @@ class SexualContent:
         """
         # One at a time: two in one batch take as long as twice one (measured), and twice the
         # memory for what lies between the layers.
-        return np.concatenate([self._network.run(_prepared(view)) for view in views])
+        return np.concatenate([self._run(_prepared(view)) for view in views])
 
 
 def _prepared(view: Plane) -> Floats:

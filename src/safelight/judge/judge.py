@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from safelight.types import Evidence, Picture, Token
 
@@ -22,6 +22,16 @@ class JudgeFault:
     """The judge broke; whatever was outstanding will not be answered."""
 
     what: str
+
+
+@runtime_checkable
+class MayLookFirst(Protocol):
+    """A judge of which a quicker network may answer where it is near enough."""
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether it does, since it started."""
+        ...
 
 
 class Judge(Protocol):

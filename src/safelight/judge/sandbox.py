@@ -76,6 +76,7 @@ __all__ = [
     "probe",
     "renew_cpu",
     "seal",
+    "threads",
     "unsupported",
 ]
 

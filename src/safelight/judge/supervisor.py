@@ -55,15 +55,23 @@ class ProcessJudge:
     """
 
     def __init__(
-        self, bundle: VerifiedBundle, *, allow_weak: bool = False, worker: str = WORKER
+        self,
+        bundle: VerifiedBundle,
+        *,
+        allow_weak: bool = False,
+        first_look_below: float = 0.0,
+        worker: str = WORKER,
     ) -> None:
         """Make a judge that is not started yet.
 
         ``allow_weak``: run although layers of the sandbox that are required do not hold here.
+        ``first_look_below``: up to which score a quicker network may answer, where it does
+        well (``core.policy.first_look_below``); 0: f32 alone judges.
         ``worker``: the module that the process runs; another one is for tests of the guard.
         """
         self._bundle = bundle
         self._allow_weak = allow_weak
+        self._first_look_below = first_look_below
         self._worker = worker
         self._listener: Listener | None = None
         # Reentrant, because the listener is called under it: so an answer is either delivered
@@ -74,6 +82,7 @@ class ProcessJudge:
         self._wake.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="safelight-supervisor", daemon=True)
         self._template: Template | None = None
+        self._looks_first = False
         self._judge: _Judge | None = None
         self._broken: str | None = None
         self._cpu_before = 0.0
@@ -92,6 +101,11 @@ class ProcessJudge:
     def in_turn(self) -> tuple[str, ...]:
         """Names of further views, run one at a time, in turn."""
         return tuple(view.name for view in self._bundle.in_turn)
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether a quicker network answers where it may (detect/first_look.py)."""
+        return self._looks_first
 
     @property
     def pid(self) -> int | None:
@@ -268,9 +282,22 @@ class ProcessJudge:
                 self._drop_template()
         else:
             self._drop_template()
-        self._template = Template(self._bundle, self._worker)
+        try:
+            return self._fork(self._load())
+        except JudgeError:
+            if not self._looks_first:
+                raise
+        # A quicker network that cannot be shut in, after an upgrade of its library perhaps, is
+        # left out: f32 can do without it.
+        self._drop_template()
+        self._first_look_below = 0.0
+        return self._fork(self._load())
+
+    def _load(self) -> Template:
+        template = Template(self._bundle, self._worker, first_look_below=self._first_look_below)
+        self._template, self._looks_first = template, template.looks_first
         kernel.trim_heap()  # what reading and handing over the bundle took and gave back
-        return self._fork(self._template)
+        return template
 
     def _fork(self, template: Template) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

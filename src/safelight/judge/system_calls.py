@@ -24,6 +24,7 @@ JUDGE_CALLS: Final = (
     "mprotect",  # the C library's heaps grow and shrink; never executable
     "madvise",  # pages given back, or asked for in large pieces; nothing else
     "futex",  # locks inside the libraries
+    "sched_setaffinity",  # where its own thread may run, which a network's library asks for
     "clock_gettime",  # time and CPU time, where the kernel's page of clocks cannot tell
     "restart_syscall",  # goes on after SIGSTOP and SIGCONT
     "rt_sigreturn",  # comes back from a signal handler
@@ -97,6 +98,7 @@ _JUDGE_RULES: Final[Rules] = {
     "mmap": ((Is(2, 0, _PROT_EXEC), Is(3, _MAP_ANONYMOUS, _MAP_ANONYMOUS | _MAP_SHARED)),),
     "mprotect": ((Is(2, 0, _PROT_EXEC),),),
     "madvise": tuple((Is(2, a),) for a in (_MADV_DONTNEED, _MADV_FREE, _MADV_HUGEPAGE)),
+    "sched_setaffinity": ((Is(0, 0),),),
 }
 _TEMPLATE_RULES: Final[Rules] = {
     "mmap": ((Is(2, 0, _PROT_EXEC),),),
@@ -105,6 +107,7 @@ _TEMPLATE_RULES: Final[Rules] = {
         *_JUDGE_RULES["madvise"],
         *(((Is(2, a),)) for a in (_MADV_DONTFORK, _MADV_DONTDUMP)),
     ),
+    "sched_setaffinity": _JUDGE_RULES["sched_setaffinity"],
     "clone": ((Is(0, _SIGCHLD, _NOT_A_FORK | 0xFF),),),
     "kill": ((Is(0, 0, 0x80000000), Is(1, _SIGKILL)),),
     "fcntl": tuple((Is(1, command),) for command in _FCNTL),

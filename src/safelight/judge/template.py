@@ -25,8 +25,12 @@ HINT: Final = "nothing was released; see safelight doctor, or reinstall safeligh
 class Template:
     """One template process. One thread at a time; the thread that makes it must outlive it."""
 
-    def __init__(self, bundle: VerifiedBundle, module: str) -> None:
+    def __init__(
+        self, bundle: VerifiedBundle, module: str, *, first_look_below: float = 0.0
+    ) -> None:
         """Start the process and wait until it has tested itself.
+
+        ``first_look_below``: up to which score a quicker network may answer.
 
         Raises:
             JudgeError: it does not start, or gives wrong answers.
@@ -49,7 +53,9 @@ class Template:
             ours.close()
             raise JudgeError(f"the judge does not start ({error.strerror})", HINT) from error
         try:
-            self.layers = self._hand_over(bundle)
+            said = self._hand_over(bundle, first_look_below)
+            self.layers = layers_of(said)
+            self.looks_first = said.get("looks_first") is True
         except BaseException:
             self.close()
             raise
@@ -86,8 +92,10 @@ class Template:
         self._process.kill()
         self._process.wait()
 
-    def _hand_over(self, bundle: VerifiedBundle) -> tuple[Layer, ...]:
-        order = json.dumps({"sha256": bundle.sha256, "memory": MEMORY_BYTES}).encode()
+    def _hand_over(self, bundle: VerifiedBundle, below: float) -> dict[str, Any]:
+        order = json.dumps(
+            {"sha256": bundle.sha256, "memory": MEMORY_BYTES, "first_look_below": below}
+        ).encode()
         self._control.settimeout(READY_S)
         try:
             packed = carry.pack(bundle)
@@ -97,7 +105,7 @@ class Template:
                 os.close(packed)
         except OSError as error:
             raise JudgeError("the judge ended while it started", HINT) from error
-        return layers_of(self._hear())
+        return self._hear()
 
     def _hear(self) -> dict[str, Any]:
         try:

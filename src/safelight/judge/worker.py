@@ -4,6 +4,8 @@ Two kinds of process run this file, both named ``safelight-judge``. The *templat
 bundle once and shows it the bundle's own pictures; it never sees any other. For each judge
 that is wanted it forks: the *judge* has the networks in memory at once, seals itself, and
 looks at the pictures of one stream until its channel closes, it breaks, or its parent dies.
+Where loading started threads, the template is the fork of a third, ``safelight-load``, which
+then does nothing but wait: a process with threads cannot be shut in.
 """
 
 from __future__ import annotations
@@ -59,10 +61,11 @@ def main(load: Load | None = None) -> NoReturn:
     # The guard decides when a judge ends: a Ctrl-C meant for it must not reach the judge first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sandbox.die_with_parent(int(sys.argv[2]))
-    sandbox.name_process()
     control = socket.socket(fileno=int(sys.argv[1]))
     try:
-        names, detectors, layers = _get_ready(control, load or _load)
+        names, detectors, memory_bytes = _get_loaded(control, load)
+        _leave_threads_behind(control)
+        layers = _shut_in(memory_bytes)
     except SafelightError as error:
         _say(control, {"failed": [error.what, error.hint]})
         os._exit(3)
@@ -70,32 +73,62 @@ def main(load: Load | None = None) -> NoReturn:
         what = f"the judge does not load ({type(error).__name__})"
         _say(control, {"failed": [what, _HINT]})
         os._exit(3)
-    _say(control, {"layers": layers})
+    _say(control, {"layers": layers, "looks_first": looks_first(detectors)})
     _fork_when_asked(control, names, detectors)
 
 
-def _load(bundle: VerifiedBundle) -> Looking:
+def _load(bundle: VerifiedBundle, *, first_look_below: float) -> Looking:
     # Here, because the guard imports this file's neighbours and must not load the networks.
     from safelight.detect.detectors import Detectors  # noqa: PLC0415
 
-    return Detectors(bundle)
+    return Detectors(bundle, first_look_below=first_look_below)
 
 
-def _get_ready(
-    control: socket.socket, load: Load
-) -> tuple[tuple[str, ...], Looking, list[tuple[object, ...]]]:
+def looks_first(detectors: Looking) -> bool:
+    """Whether a quicker network answers where it may."""
+    return getattr(detectors, "looks_first", False) is True
+
+
+def _get_loaded(control: socket.socket, load: Load | None) -> tuple[tuple[str, ...], Looking, int]:
     message, handles, _, _ = socket.recv_fds(control, MAX_CONTROL_BYTES, 1)
     order = json.loads(message)
     bundle = carry.unpack(handles[0], sha256=order["sha256"])
-    detectors = load(bundle)
+    below = float(order["first_look_below"])
+    detectors = load(bundle) if load else _load(bundle, first_look_below=below)
     names = tuple(view.name for view in (*bundle.every, *bundle.in_turn))
     del bundle  # what is loaded is loaded; its bytes need not stay
     detectors.self_test()
     gc.collect()
     kernel.trim_heap()  # what loading took and gave back
-    layers = sandbox.prepare(int(order["memory"]), RING_BYTES)
+    return names, detectors, int(order["memory"])
+
+
+def _leave_threads_behind(control: socket.socket) -> None:
+    """Go on in a process of one thread; where there are more, in a fork, and wait for it here.
+
+    A library's threads are of no use to the judge (each network computes in the thread that
+    asks it), and what shuts a process in binds one thread only.
+    """
+    if sandbox.threads() == 1:
+        sandbox.name_process()
+        return
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        sandbox.die_with_parent(parent)
+        sandbox.name_process()
+        return
+    control.close()
+    sandbox.name_process("safelight-load")
+    sandbox.hide_this_process()
+    _, status = os.waitpid(child, 0)
+    os._exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 3)
+
+
+def _shut_in(memory_bytes: int) -> list[tuple[object, ...]]:
+    layers = sandbox.prepare(memory_bytes, RING_BYTES)
     gc.freeze()  # what is loaded stays shared with every judge that is forked
-    return names, detectors, [astuple(layer) for layer in layers]
+    return [astuple(layer) for layer in layers]
 
 
 def _fork_when_asked(
