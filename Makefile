@@ -77,6 +77,7 @@ setup-peers:
 	@tools/need-program ffmpeg ffmpeg "the tests that publish and read RTMP"
 	@tools/need-program "command -v nginx && ls /usr/lib/nginx/modules/ngx_rtmp_module.so" \
 	  "nginx libnginx-mod-rtmp" "the test of a real RTMP server"
+	@tools/need-program janus janus "the test of a real WebRTC server"
 	@tools/need-program node nodejs "the tests of a host app in another language"
 	@tools/need-program "gst-inspect-1.0 python && gst-inspect-1.0 x264enc && gst-inspect-1.0 avdec_h264" \
 	  "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-python3-plugin-loader gir1.2-gst-plugins-base-1.0" \

@@ -1,0 +1,80 @@
+"""``safelight call`` republishes to a WebRTC server of somebody else's, and it is read back.
+
+libav publishes to the guard by WHIP, the guard publishes to Janus by WHIP, ffmpeg decodes what
+Janus got. A canary (a harmless card) stands for what must not arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.media import browser_call, janus
+from tests.media.browser_call import ROUND_S, sort_out, until_said
+from tests.test_call_whip_client import has_whip, publisher
+
+from safelight.testing.webrtc_peers import CARD, until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.skipif(not has_whip(), reason="this PyAV has no WHIP muxer: 18 has"),
+]
+ROUNDS = 3
+ON_ITS_WAY_S = 1.0  # what was sent before may still be with the server, or be decoded
+
+
+@contextlib.asynccontextmanager
+async def publishing(address: str, folder: Path) -> AsyncIterator[None]:
+    process = await publisher(address, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended where the guard has
+            process.kill()
+        await process.wait()
+
+
+def test_the_canary_reaches_who_watches_at_janus_without_a_guard(tmp_path: Path) -> None:
+    """It is known again, after a server and another decoder."""
+
+    async def story() -> None:
+        async with (
+            janus.running(tmp_path, "H264") as server,
+            publishing(server.whip, tmp_path),
+            server.read_back(tmp_path) as watcher,
+        ):
+            await until(lambda: sort_out(watcher).canaries > 0, 60)
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+def test_no_canary_reaches_who_watches_at_janus(codec: str, tmp_path: Path) -> None:
+    """And once the guard is killed, nothing does."""
+
+    async def story() -> None:
+        async with janus.running(tmp_path, codec) as server:
+            with browser_call.serving(tmp_path, "--to", server.whip) as (address, guard):
+                to = f"{address}whip"
+                async with publishing(to, tmp_path), server.read_back(tmp_path) as watcher:
+                    await until_said(address, "state", "live", 60)
+                    await asyncio.sleep(ROUNDS * ROUND_S)
+                    await until(lambda: any(s.luma > CARD for s in watcher.pictures), 60)
+                    guard.kill()
+                    killed_s = time.monotonic()
+                    await asyncio.sleep(4.0)
+        came = sort_out(watcher)
+        print(codec, came.canaries, came.cards, came.scenes)  # noqa: T201  (docs quote it)
+        assert came.canaries == 0
+        assert came.cards > 0, "the canary was covered"
+        assert came.scenes > 0, "the rest came through"
+        at = [seen.at_s - killed_s for seen in watcher.pictures]
+        assert max(at) > -ON_ITS_WAY_S, "it came until then"
+        assert max(at) < ON_ITS_WAY_S, "it came on"
+
+    asyncio.run(asyncio.wait_for(story(), 200))
