@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.media import browser_call, janus
 from tests.media.browser_call import ROUND_S, sort_out, until_said
+from tests.media.chromium import browser, needs_chromium
 from tests.test_call_whip_client import has_whip, publisher
 
 from safelight.testing.webrtc_peers import CARD, until
@@ -78,3 +79,38 @@ def test_no_canary_reaches_who_watches_at_janus(codec: str, tmp_path: Path) -> N
         assert max(at) < ON_ITS_WAY_S, "it came on"
 
     asyncio.run(asyncio.wait_for(story(), 200))
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    ("guarded", "codec"), [(False, "H264"), (True, "VP8")], ids=["no guard", "guarded"]
+)
+def test_a_browser_at_janus_is_shown_no_canary_of_another_browser(
+    guarded: bool, codec: str, tmp_path: Path
+) -> None:
+    """From browser to browser: what is shown is asked of the one that shows it."""
+
+    async def story() -> browser_call.Came:
+        camera = browser_call.write_film(tmp_path)
+        one, other = tmp_path / "one", tmp_path / "other"
+        async with janus.running(tmp_path, codec) as server, contextlib.AsyncExitStack() as stack:
+            if guarded:
+                serving = browser_call.serving(tmp_path, "--to", server.whip)
+                address, _ = stack.enter_context(serving)
+                page = await stack.enter_async_context(browser(address, camera, one))
+                await page.run("watch = async () => {}")  # the page's own picture costs time too
+                await browser_call.publish(page, codec)
+                await until_said(address, "state", "live", 60)
+            else:
+                await stack.enter_async_context(publishing(server.whip, tmp_path))
+            viewer = await stack.enter_async_context(browser(server.viewer, camera, other))
+            await server.watch(viewer)
+            await asyncio.sleep(ROUNDS * ROUND_S)
+            return sort_out(await janus.taken(viewer))
+
+    came = asyncio.run(asyncio.wait_for(story(), 200))
+    print(came.canaries, came.cards, came.scenes)  # noqa: T201  (docs/webrtc.md quotes it)
+    assert came.scenes > 0
+    assert (came.canaries == 0) is guarded
+    # The first thing shown can be black, which would pass for one card.
+    assert (came.cards > ROUNDS) is guarded

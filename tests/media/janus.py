@@ -6,7 +6,9 @@ ICE, DTLS and SRTP end in Janus. What it got, it forwards as RTP to ffmpeg, whic
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import secrets
 import subprocess
 import threading
@@ -20,12 +22,14 @@ import av
 import numpy as np
 from aiohttp import web
 from tests.media.browser_call import SIZE
+from tests.media.chromium import Page
 from tests.programs import absent, need
 from tests.test_rtmp import free_port
 
 from safelight.testing.webrtc_peers import Seen, Watcher, until
 
 ROOM: Final = 1
+SMALL: Final = (64, 36)
 _PIXELS: Final = SIZE[0] * SIZE[1] * 3
 _TYPES: Final = {"VP8": 96, "H264": 97}
 _CONFIGS: Final = {
@@ -47,6 +51,37 @@ room-{room}: {{
 }}
 """,
 }
+# Every picture that is shown is looked at, small and grey, and kept until it is asked for.
+_PAGE: Final = """<!doctype html><title>viewer</title><video id=v autoplay muted></video><script>
+let kept = [];
+window.taken = () => { const had = kept; kept = []; return had; };
+window.look = async (sdp) => {
+  const pc = new RTCPeerConnection();
+  const small = new OffscreenCanvas(WIDTH, HEIGHT);
+  const context = small.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  const shown = () => {
+    context.drawImage(v, 0, 0, WIDTH, HEIGHT);
+    const rgba = context.getImageData(0, 0, WIDTH, HEIGHT).data;
+    let grey = "";
+    for (let i = 0; i < rgba.length; i += 4)
+      grey += String.fromCharCode(0.299 * rgba[i] + 0.587 * rgba[i + 1] + 0.114 * rgba[i + 2]);
+    kept.push([(performance.timeOrigin + performance.now()) / 1000, btoa(grey)]);
+    v.requestVideoFrameCallback(shown);
+  };
+  pc.ontrack = (said) => {
+    if (said.track.kind !== "video") return;
+    v.srcObject = new MediaStream([said.track]);
+    v.requestVideoFrameCallback(shown);
+  };
+  await pc.setRemoteDescription({ type: "offer", sdp });
+  await pc.setLocalDescription(await pc.createAnswer());
+  if (pc.iceGatheringState !== "complete")
+    await new Promise((done) => { pc.onicegatheringstatechange = () =>
+      pc.iceGatheringState === "complete" && done(); });
+  return pc.localDescription.sdp;
+};
+</script>""".replace("WIDTH", str(SMALL[0])).replace("HEIGHT", str(SMALL[1]))
 
 
 class Janus:
@@ -56,7 +91,7 @@ class Janus:
         self._api = f"http://127.0.0.1:{port}/janus"
         self._codec = codec
         self._publisher: tuple[str, int] | None = None
-        self.whip = ""
+        self.whip = self.viewer = ""
         self.goodbyes = 0
 
     async def _ask(self, where: str, janus: str, **more: object) -> dict[str, Any]:
@@ -75,10 +110,17 @@ class Janus:
         async with aiohttp.ClientSession() as client:
             while True:
                 async with client.get(self._api + session, params={"maxev": "1"}) as response:
-                    for said in [await response.json()] if response.ok else []:
-                        if "jsep" in said or said.get("janus") == "error":
-                            event: dict[str, Any] = said
-                            return event
+                    event: dict[str, Any] = await response.json()
+                if "jsep" in event:
+                    return event
+                if "error" in event.get("plugindata", {}).get("data", event):
+                    raise RuntimeError(f"Janus refuses: {event}")
+
+    async def _is_up(self, handle: str, publisher: int) -> bool:
+        """Whether media of a publisher's can come, and others can watch it."""
+        body = {"request": "listparticipants", "room": ROOM}
+        said = (await self._ask(handle, "message", body=body))["plugindata"]["data"]
+        return any(one["id"] == publisher and one["publisher"] for one in said["participants"])
 
     async def answers(self) -> bool:
         with contextlib.suppress(aiohttp.ClientError):
@@ -103,6 +145,22 @@ class Janus:
             headers={"Location": f"/whip{session}"},
         )
 
+    async def watch(self, page: Page) -> None:
+        """Have a browser that is at ``viewer`` watch what whoever published last sends."""
+        await until(lambda: self._publisher is not None, 60)
+        assert self._publisher is not None
+        while not await self._is_up(*self._publisher):
+            await asyncio.sleep(0.1)
+        session = f"/{(await self._ask('', 'create'))['data']['id']}"
+        attached = await self._ask(session, "attach", plugin="janus.plugin.videoroom")
+        handle = f"{session}/{attached['data']['id']}"
+        feeds = [{"feed": self._publisher[1]}]
+        body = {"request": "join", "ptype": "subscriber", "room": ROOM, "streams": feeds}
+        await self._ask(handle, "message", body=body)
+        offer = (await self._event(session))["jsep"]["sdp"]
+        answer = {"type": "answer", "sdp": await page.run(f"look({json.dumps(offer)})")}
+        await self._ask(handle, "message", body={"request": "start"}, jsep=answer)
+
     async def goodbye(self, request: web.Request) -> web.Response:
         self.goodbyes += 1
         await self._ask(f"/{request.match_info['session']}", "destroy")
@@ -123,6 +181,20 @@ class Janus:
             }  # fmt: skip
             await self._ask(handle, "message", body=body)
             yield watcher
+
+
+async def _viewer(_request: web.Request) -> web.Response:
+    return web.Response(text=_PAGE, content_type="text/html")
+
+
+async def taken(page: Page) -> Watcher:
+    """Return what a browser that watches has shown since it was last asked, small and grey."""
+    watcher = Watcher(keep=True)
+    for at_s, pixels in await page.run("taken()"):
+        grey = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(SMALL[1], SMALL[0])
+        frame = av.VideoFrame.from_ndarray(grey, format="gray")
+        watcher.pictures.append(Seen(at_s, float(grey.mean()), frame))
+    return watcher
 
 
 @contextlib.contextmanager
@@ -180,6 +252,7 @@ async def running(folder: Path, codec: str) -> AsyncIterator[Janus]:
     app = web.Application()
     app.add_routes([web.post("/whip", janus.publish)])
     app.add_routes([web.delete("/whip/{session}", janus.goodbye)])
+    app.add_routes([web.get("/viewer", _viewer)])
     runner = web.AppRunner(app)
     with (folder / "janus.log").open("wb") as log:
         process = subprocess.Popen(
@@ -194,7 +267,8 @@ async def running(folder: Path, codec: str) -> AsyncIterator[Janus]:
             await asyncio.sleep(0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        janus.whip = f"http://127.0.0.1:{runner.addresses[0][1]}/whip"
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        janus.whip, janus.viewer = f"{address}/whip", f"{address}/viewer"
         yield janus
     finally:
         await runner.cleanup()
