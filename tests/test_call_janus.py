@@ -1,4 +1,4 @@
-"""``safelight call`` republishes to a WebRTC server of somebody else's, and it is read back.
+"""``safelight call`` and a WebRTC server of somebody else's: what goes there, and comes from there.
 
 libav publishes to the guard by WHIP, the guard publishes to Janus by WHIP, ffmpeg decodes what
 Janus got. A canary (a harmless card) stands for what must not arrive.
@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.media import browser_call, janus
+from tests.media import browser_call, janus, janus_whep
 from tests.media.browser_call import ROUND_S, sort_out, until_said
 from tests.media.chromium import browser, needs_chromium
 from tests.test_call_whip_client import has_whip, publisher
 
-from safelight.testing.webrtc_peers import CARD, until
+from safelight.media import whip
+from safelight.media.webrtc_peer import Peer
+from safelight.testing.webrtc_peers import CARD, Watcher, until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -114,3 +116,46 @@ def test_a_browser_at_janus_is_shown_no_canary_of_another_browser(
     assert (came.canaries == 0) is guarded
     # The first thing shown can be black, which would pass for one card.
     assert (came.cards > ROUNDS) is guarded
+
+
+def test_the_canary_is_in_what_is_watched_at_janus(tmp_path: Path) -> None:
+    """Without a guard it comes in."""
+
+    async def story() -> None:
+        film = browser_call.write_film(tmp_path)
+        async with (
+            janus.running(tmp_path, "H264") as server,
+            janus_whep.film_at(server, film) as whep,
+        ):
+            watcher, peer = Watcher(keep=True), Peer(lambda: None)
+            said = await whip.exchange(whep, await peer.ask(watcher.watch), None)
+            await peer.answered(said.answer)
+            await until(lambda: sort_out(watcher).canaries > 0, 60)
+            await peer.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def test_no_canary_comes_in_from_who_is_watched_at_janus(tmp_path: Path) -> None:
+    """``--from``: a server of somebody else's that has pictures, and refuses to send sound."""
+
+    async def story() -> browser_call.Came:
+        film = browser_call.write_film(tmp_path)
+        async with (
+            janus.running(tmp_path, "H264") as server,
+            janus_whep.film_at(server, film) as whep,
+        ):
+            with browser_call.serving(tmp_path, "--from", whep) as (address, guard):
+                await until_said(address, "incoming", True)
+                async with browser_call.watching(address, at="incoming") as watcher:
+                    await until_said(address, "state", "live", 60)
+                    await asyncio.sleep(ROUNDS * ROUND_S)
+                    await until(lambda: any(s.luma > CARD for s in watcher.pictures), 60)
+                assert browser_call.stop(guard) == (0, "")
+            return sort_out(watcher)
+
+    came = asyncio.run(asyncio.wait_for(story(), 200))
+    print(came.canaries, came.cards, came.scenes)  # noqa: T201
+    assert came.canaries == 0
+    assert came.cards > 0, "the canary was covered"
+    assert came.scenes > 0, "the rest came through"

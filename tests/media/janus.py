@@ -45,6 +45,9 @@ general: {{
 general: {{ http = true; https = false; port = {port}; ip = "127.0.0.1" }}
 admin: {{ admin_http = false }}
 """,
+    "janus.plugin.nosip.jcfg": """
+general: {{ local_ip = "127.0.0.1" }}
+""",
     "janus.plugin.videoroom.jcfg": """
 room-{room}: {{
   publishers = 4; bitrate = 4000000; fir_freq = 1; audiocodec = "opus"; videocodec = "{codec}"
@@ -94,32 +97,31 @@ class Janus:
         self.whip = self.viewer = ""
         self.goodbyes = 0
 
-    async def _ask(self, where: str, janus: str, **more: object) -> dict[str, Any]:
+    async def ask(self, where: str, janus: str, **more: object) -> dict[str, Any]:
+        """Return Janus's answer, also where it comes later, as an event of the session."""
         said = {"janus": janus, "transaction": secrets.token_hex(8), **more}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(self._api + where, json=said) as response,
-        ):
-            answer: dict[str, Any] = await response.json()
-        if answer["janus"] not in ("success", "ack"):
+        async with aiohttp.ClientSession() as client:
+            async with client.post(self._api + where, json=said) as response:
+                answer: dict[str, Any] = await response.json()
+            session = self._api + where.rpartition("/")[0]
+            while answer["janus"] == "ack" or answer.get("transaction") != said["transaction"]:
+                async with client.get(session, params={"maxev": "1"}) as response:
+                    answer = await response.json()
+        told = answer.get("plugindata", {}).get("data", answer)
+        if answer["janus"] == "error" or "error" in told:
             raise RuntimeError(f"Janus refuses: {answer}")
         return answer
 
-    async def _event(self, session: str) -> dict[str, Any]:
-        """Return the next thing of importance that Janus says in a session."""
-        async with aiohttp.ClientSession() as client:
-            while True:
-                async with client.get(self._api + session, params={"maxev": "1"}) as response:
-                    event: dict[str, Any] = await response.json()
-                if "jsep" in event:
-                    return event
-                if "error" in event.get("plugindata", {}).get("data", event):
-                    raise RuntimeError(f"Janus refuses: {event}")
+    async def attach(self, plugin: str) -> str:
+        """Return where a plugin can be asked, in a session of its own."""
+        session = f"/{(await self.ask('', 'create'))['data']['id']}"
+        attached = await self.ask(session, "attach", plugin=f"janus.plugin.{plugin}")
+        return f"{session}/{attached['data']['id']}"
 
     async def _is_up(self, handle: str, publisher: int) -> bool:
         """Whether media of a publisher's can come, and others can watch it."""
         body = {"request": "listparticipants", "room": ROOM}
-        said = (await self._ask(handle, "message", body=body))["plugindata"]["data"]
+        said = (await self.ask(handle, "message", body=body))["plugindata"]["data"]
         return any(one["id"] == publisher and one["publisher"] for one in said["participants"])
 
     async def answers(self) -> bool:
@@ -130,19 +132,16 @@ class Janus:
 
     async def publish(self, request: web.Request) -> web.Response:
         """WHIP (RFC 9725): an offer comes, Janus's answer goes back."""
-        session = f"/{(await self._ask('', 'create'))['data']['id']}"
-        attached = await self._ask(session, "attach", plugin="janus.plugin.videoroom")
-        handle = f"{session}/{attached['data']['id']}"
+        handle = await self.attach("videoroom")
         body = {"request": "joinandconfigure", "ptype": "publisher", "room": ROOM}
         jsep = {"type": "offer", "sdp": await request.text()}
-        await self._ask(handle, "message", body=body, jsep=jsep)
-        said = await self._event(session)
+        said = await self.ask(handle, "message", body=body, jsep=jsep)
         self._publisher = (handle, said["plugindata"]["data"]["id"])
         return web.Response(
             status=201,
             text=said["jsep"]["sdp"],
             content_type="application/sdp",
-            headers={"Location": f"/whip{session}"},
+            headers={"Location": f"/whip{handle.rpartition('/')[0]}"},
         )
 
     async def watch(self, page: Page) -> None:
@@ -151,19 +150,16 @@ class Janus:
         assert self._publisher is not None
         while not await self._is_up(*self._publisher):
             await asyncio.sleep(0.1)
-        session = f"/{(await self._ask('', 'create'))['data']['id']}"
-        attached = await self._ask(session, "attach", plugin="janus.plugin.videoroom")
-        handle = f"{session}/{attached['data']['id']}"
+        handle = await self.attach("videoroom")
         feeds = [{"feed": self._publisher[1]}]
         body = {"request": "join", "ptype": "subscriber", "room": ROOM, "streams": feeds}
-        await self._ask(handle, "message", body=body)
-        offer = (await self._event(session))["jsep"]["sdp"]
+        offer = (await self.ask(handle, "message", body=body))["jsep"]["sdp"]
         answer = {"type": "answer", "sdp": await page.run(f"look({json.dumps(offer)})")}
-        await self._ask(handle, "message", body={"request": "start"}, jsep=answer)
+        await self.ask(handle, "message", body={"request": "start"}, jsep=answer)
 
     async def goodbye(self, request: web.Request) -> web.Response:
         self.goodbyes += 1
-        await self._ask(f"/{request.match_info['session']}", "destroy")
+        await self.ask(f"/{request.match_info['session']}", "destroy")
         return web.Response()
 
     @contextlib.asynccontextmanager
@@ -179,7 +175,7 @@ class Janus:
                 "host": "127.0.0.1", "host_family": "ipv4",
                 "video_port": port, "video_pt": kind,
             }  # fmt: skip
-            await self._ask(handle, "message", body=body)
+            await self.ask(handle, "message", body=body)
             yield watcher
 
 
@@ -240,8 +236,8 @@ async def running(folder: Path, codec: str) -> AsyncIterator[Janus]:
     if made is None:
         absent("Janus has no VideoRoom: install the system package janus")
         raise AssertionError
-    for kind, name in (("plugins", "videoroom"), ("transports", "http")):
-        (folder / kind).mkdir()
+    for kind, name in (("plugins", "videoroom"), ("plugins", "nosip"), ("transports", "http")):
+        (folder / kind).mkdir(exist_ok=True)
         found = next(made.parent.parent.joinpath(kind).glob(f"libjanus_{name}.so*"))
         (folder / kind / f"libjanus_{name}.so").symlink_to(found)
     port = free_port()
