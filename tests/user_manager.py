@@ -131,7 +131,7 @@ def user_manager(folder: Path) -> Iterator[UserManager]:
             process.kill()  # and with its namespace all that is in it
             process.wait()
             remove = [*private, _REMOVE, "sh", str(folder), name]
-            subprocess.run(remove, timeout=30, check=False)
+            subprocess.run(remove, timeout=30, capture_output=True, check=False)
 
 
 def _child_of(pid: int) -> int:
