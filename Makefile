@@ -77,6 +77,8 @@ setup-peers:
 	@tools/need-program ffmpeg ffmpeg "the tests that publish and read RTMP"
 	@tools/need-program "command -v nginx && ls /usr/lib/nginx/modules/ngx_rtmp_module.so" \
 	  "nginx libnginx-mod-rtmp" "the test of a real RTMP server"
+	@tools/need-program janus janus "the test of a real WebRTC server"
+	@tools/need-program ip iproute2 "the test of a call over a rough network"
 	@tools/need-program node nodejs "the tests of a host app in another language"
 	@tools/need-program "gst-inspect-1.0 python && gst-inspect-1.0 x264enc && gst-inspect-1.0 avdec_h264" \
 	  "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-python3-plugin-loader gir1.2-gst-plugins-base-1.0" \
@@ -86,6 +88,8 @@ setup-peers:
 	@tools/need-program chromium chromium "the tests of calls from a real browser"
 	@tools/need-program "gst-inspect-1.0 pipewiresink && command -v wireplumber && command -v pw-cli && command -v dbus-daemon" \
 	  "pipewire pipewire-bin wireplumber gstreamer1.0-pipewire dbus" "the tests of the guarded camera"
+	@tools/need-program "ls /usr/lib/systemd/systemd /usr/lib/systemd/user/dbus.socket && command -v nsenter" \
+	  "systemd dbus-user-session util-linux" "the tests of the guarded camera's unit"
 	@tools/need-program "command -v chromium && command -v Xvfb && command -v gdbus && ls /usr/libexec/xdg-desktop-portal-gtk" \
 	  "chromium xvfb xdg-desktop-portal xdg-desktop-portal-gtk libglib2.0-bin" "the tests of the guarded camera in a browser"
 

@@ -149,6 +149,7 @@ SEAMS: Final = {
     "av": ("safelight.media", "safelight.testing"),
     "aiortc": (
         "safelight.media.webrtc",
+        "safelight.media.webrtc_answer",
         "safelight.media.webrtc_peer",
         "safelight.call",
         "safelight.call_server",

@@ -141,9 +141,9 @@ def stop(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @contextlib.asynccontextmanager
 async def watching(
-    address: str, codec: str = "VP8", *, keep: bool = True
+    address: str, codec: str = "VP8", *, keep: bool = True, at: str = "whep"
 ) -> AsyncIterator[Watcher]:
-    """Somebody who watches by WHEP, from now on."""
+    """Somebody who watches by WHEP, from now on; ``at``: what, below the address."""
     watcher = Watcher(keep=keep)
     pc = RTCPeerConnection()
     pc.on("track", watcher.watch)
@@ -155,7 +155,7 @@ async def watching(
         async with (
             aiohttp.ClientSession() as session,
             session.post(
-                address + "whep",
+                address + at,
                 data=pc.localDescription.sdp,
                 headers={"Content-Type": "application/sdp"},
             ) as response,

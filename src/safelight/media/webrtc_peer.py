@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from safelight.errors import UsageError
+from safelight.media import webrtc_answer
 from safelight.media.webrtc_extra import missing
 
 try:
@@ -89,10 +90,13 @@ class Peer:
         """Take in the answer to ``offer`` or ``ask``.
 
         Raises:
-            UsageError: it is none.
+            UsageError: it is none, or has no place for a picture.
         """
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            said = webrtc_answer.taken(answer, str(self._pc.localDescription.sdp))
+            await self._pc.setRemoteDescription(RTCSessionDescription(said, "answer"))
+        except UsageError:
+            raise
         except Exception as error:  # as in _answer
             raise UsageError("the answer cannot be read", "check the address") from error
 
