@@ -23,7 +23,7 @@ from PIL import Image
 
 from safelight import policies
 from safelight.detect import views
-from safelight.opening import verify_bundle
+from safelight.judging import verify_bundle
 
 TOLERANCE: Final = 0.02
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -23,8 +23,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from safelight.detect import views
+from safelight.judging import verify_bundle
 from safelight.media.av_picture import to_picture
-from safelight.opening import verify_bundle
 from safelight.testing import canary, scenes
 from safelight.types import Picture
 

@@ -129,7 +129,7 @@ def test_doctor_is_status_3_when_what_judges_does_not_verify(
         raise BundleError("it does not verify", "reinstall")
 
     monkeypatch.setattr(safelight, "verify_bundle", refuse)
-    monkeypatch.setattr("safelight.opening.verify_bundle", refuse)
+    monkeypatch.setattr("safelight.judging.verify_bundle", refuse)
     assert main.run(["doctor"]) == 3
     text = capsys.readouterr().out
     assert "FAULT bundle" in text

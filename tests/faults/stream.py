@@ -245,7 +245,7 @@ def run(
 ) -> Outcome:
     """Guard one stream and say what came of it."""
     folder = None if drawn.real else trust.stand_in_folder("face")
-    verified = opening.verify_bundle(folder, test_bundle=not drawn.real)
+    verified = safelight.verify_bundle(folder, test_bundle=not drawn.real)
     worker = "tests.faults.lying_judge" if drawn.real else "tests.judge.stub_judge"
     inner = ProcessJudge(verified, worker=worker)
     ledger = Ledger(drawn.way != "file", inner.every)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from safelight.types import Evidence, Picture, Token
 
@@ -63,4 +63,13 @@ class Judge(Protocol):
 
     def close(self) -> None:
         """End it. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class MayBeShared(Protocol):
+    """What a judge offers besides, if others wait for it too: to wait for a turn is no hang."""
+
+    def silent_s(self) -> float:
+        """For how many seconds it has owed an answer, to anybody, and given none."""
         ...
