@@ -256,8 +256,9 @@ def test_an_answer_goes_to_who_asked_and_to_nobody_else(history: list[tuple[str,
                 shop.rota.leave(seat)
                 seats[which] = shop.join()
             case "broke":
-                first = shop.in_hand[0][1] if shop.in_hand else None
-                assert shop.rota.broke(shop.now_s) == (None if first is None else first[0])
+                suspect = shop.rota.broke(shop.now_s)
+                if shop.in_hand:
+                    assert suspect == shop.in_hand[0][1][0]
                 void = [token for token, _, _ in shop.in_hand]
                 shop.in_hand.clear()
                 for token in void:
@@ -273,6 +274,23 @@ def test_swapped_tokens_are_a_lie() -> None:
     second = shop.in_hand[1][0]
     with pytest.raises(LyingError):
         shop.rota.answered(second, 1.0)
+
+
+def test_the_suspect_is_who_was_looked_at_last() -> None:
+    shop = Shop()
+    a, b = shop.join(), shop.join()
+    assert shop.rota.broke(50.0) is None
+    shop.ask(a, 0.1)
+    shop.ask(b, 0.1)
+    shop.answer()
+    assert shop.rota.broke(shop.now_s) == b
+    shop.in_hand.clear()
+    shop.ask(a, 0.1)
+    shop.answer()
+    assert shop.rota.broke(shop.now_s + 0.5) == a
+    shop.ask(a, 0.1)
+    shop.answer()
+    assert shop.rota.broke(shop.now_s + 5.0) is None
 
 
 def test_it_is_silent_only_while_it_owes_an_answer() -> None:

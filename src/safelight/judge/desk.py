@@ -66,7 +66,7 @@ class Desk:
         self._broken: str | None = "not started"
         self._replacing = False
         self._missed: list[str] = []  # faults of the one that was just being made ready
-        self._sending = 0
+        self._sending = False
         self._cpu_before_s = 0.0
         self._closed = False
 
@@ -191,7 +191,7 @@ class Desk:
             self._replacing = True
             self._missed.clear()
             judge = self._judge
-        self._wait_for_senders()
+        self._wait_for_sender()
         try:
             if judge is None:
                 judge = self._begin()
@@ -221,14 +221,14 @@ class Desk:
         with self._lock:
             self._broken = self._broken or "not started"
             judge, self._judge = self._judge, None
-        self._wait_for_senders()
+        self._wait_for_sender()
         if judge is not None:
             self._cpu_before_s += judge.cpu_seconds()
             judge.close()
         with self._lock:
             self._rota.broke(time.monotonic())
 
-    def _wait_for_senders(self) -> None:
+    def _wait_for_sender(self) -> None:
         """Wait until no question is on its way: it must not reach the judge's successor."""
         with self._lock:
             while self._sending:
@@ -236,24 +236,27 @@ class Desk:
 
     def _send(self) -> None:
         """Ask what is next, while the judge takes anything."""
-        while True:
-            with self._lock:
-                judge = self._judge
-                if self._broken is not None or judge is None:
-                    return
-                sent = self._rota.next(time.monotonic())
-                if sent is None:
-                    return
-                self._sending += 1
-            token, question = sent
+        with self._lock:
+            if self._sending:
+                return  # whoever does it sees to this too: one at a time, in the order of turns
+            self._sending = True
+        while (sent := self._next()) is not None:
+            judge, token, question = sent
             try:
                 judge.ask(token, question.picture, question.views)
             except Exception as error:  # noqa: BLE001  (a fault; never a question left open)
                 self._break(f"the judge cannot be asked ({type(error).__name__})")
-            finally:
-                with self._lock:
-                    self._sending -= 1
-                    self._lock.notify_all()
+
+    def _next(self) -> tuple[Judge, Token, Question] | None:
+        """Return what is to be asked now; if nothing is, sending is over."""
+        with self._lock:
+            if self._judge is not None and self._broken is None:
+                sent = self._rota.next(time.monotonic())
+                if sent is not None:
+                    return (self._judge, *sent)
+            self._sending = False
+            self._lock.notify_all()
+            return None
 
     def _hear(self, message: Answer | JudgeFault) -> None:
         """Called from the judge's own thread."""

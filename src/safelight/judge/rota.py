@@ -18,6 +18,7 @@ from safelight.types import Token
 
 IN_HAND: Final = 2  # one that the judge looks at, and the next, so that it is never idle
 WAITING: Final = 32  # questions of one seat; the oldest gives way
+AFTERMATH_S: Final = 1.0  # a judge that breaks so soon after an answer may break over that one
 GUESS_S: Final = 0.04  # what a seat's first question is charged, until its answer is there
 
 Q = TypeVar("Q")
@@ -58,6 +59,7 @@ class Rota(Generic[Q]):
         self._in_hand: deque[_InHand[Q]] = deque()
         self._clock_s = 0.0  # when, on the shared clock, what went out last began its turn
         self._heard_s = 0.0  # when the judge said something last
+        self._heard_of: int | None = None  # and about whose question
         self._count = 0
         self._all_served_s = 0.0
 
@@ -106,8 +108,10 @@ class Rota(Generic[Q]):
         if not self._in_hand or self._in_hand[0].token != token:
             raise LyingError("the judge answered what it was not asked, or out of turn")
         answered = self._in_hand.popleft()
-        self._settle(answered, now_s)
-        self._heard_s = now_s
+        took_s = self._charge(answered, now_s)
+        if answered.seat in self._seats:
+            self._seats[answered.seat].charge_s = took_s
+        self._heard_s, self._heard_of = now_s, answered.seat
         return (answered.seat, answered.question) if answered.wanted else None
 
     def withdraw(self, number: int) -> None:
@@ -120,12 +124,16 @@ class Rota(Generic[Q]):
                 one.wanted = False
 
     def broke(self, now_s: float) -> int | None:
-        """Forget every question; return the seat whose question the judge was at, if any."""
-        suspect: int | None = None
+        """Forget every question; return the seat whose question the judge was at.
+
+        If it was at none, that of the last one, if it was just now; None if nobody is suspect.
+        """
+        suspect = self._heard_of if now_s - self._heard_s <= AFTERMATH_S else None
+        self._heard_of = None
         if self._in_hand:
             first = self._in_hand.popleft()
             suspect = first.seat
-            self._settle(first, now_s)
+            self._charge(first, now_s)
         for one in self._in_hand:
             if one.seat in self._seats:  # it was never looked at
                 self._seats[one.seat].at_s -= one.charged_s
@@ -152,12 +160,12 @@ class Rota(Generic[Q]):
             return 0.0
         return seat.served_s / self._all_served_s
 
-    def _settle(self, one: _InHand[Q], now_s: float) -> None:
-        """Charge what it took instead of what it was guessed to take."""
+    def _charge(self, one: _InHand[Q], now_s: float) -> float:
+        """Charge what it took instead of what it was guessed to take; return that, in seconds."""
         took_s = max(0.0, now_s - max(one.sent_s, self._heard_s))
         self._all_served_s += took_s
         seat = self._seats.get(one.seat)
         if seat is not None:
             seat.at_s += took_s - one.charged_s
-            seat.charge_s = took_s
             seat.served_s += took_s
+        return took_s
