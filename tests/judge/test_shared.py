@@ -150,6 +150,8 @@ def test_equal_tokens_of_two_streams_do_not_mix(bundle: VerifiedBundle) -> None:
     ]
     for thread in threads:
         thread.start()
+    for thread in threads:
+        thread.join(WAIT)
     for n, heard in enumerate(said):
         expected = Scores((10 * n + 10) / 100, None, VIEWS)
         assert [heard.get(timeout=WAIT) for _ in range(25)] == [
@@ -214,6 +216,45 @@ def test_what_was_asked_before_a_restart_is_never_answered(bundle: VerifiedBundl
         Answer(Token(1, seq, 1), scores(0.01)) for seq in range(5)
     ]
     assert said.empty()
+    shared.close()
+
+
+def test_an_answer_that_was_on_its_way_when_a_restart_began_is_not_delivered(
+    bundle: VerifiedBundle,
+) -> None:
+    shared, _ = faked(bundle, by_luma)
+    seat, heard = shared.seat(), Said()
+    holds, go_on = threading.Event(), threading.Event()
+
+    def listener(message: Answer | JudgeFault) -> None:
+        holds.set()
+        go_on.wait(WAIT)
+        heard.put(message)
+
+    seat.start(listener)
+    for seq in range(3):
+        seat.ask(Token(1, seq, 1), plain(1), VIEWS)
+    assert holds.wait(WAIT)
+    time.sleep(SOON)  # all are answered by now, and two wait behind the first
+    restarting = threading.Thread(target=seat.restart)
+    restarting.start()
+    go_on.set()
+    restarting.join(WAIT)
+    seat.ask(Token(1, 9, 1), plain(1), VIEWS)
+    told = [heard.get(timeout=WAIT).token.seq]  # type: ignore[union-attr]
+    while told[-1] != 9:
+        told.append(heard.get(timeout=WAIT).token.seq)  # type: ignore[union-attr]
+    # The listener had the first; the thread may have had the lock again before restart() did.
+    assert told in ([0, 9], [0, 1, 9], [0, 1, 2, 9])
+    seat._epoch += 1
+    seat.hear(Answer(SAME, scores(0.01)), seat._epoch - 1)
+    seat.hear(JudgeFault("one that it has restarted from"))
+    time.sleep(SOON)
+    assert heard.empty()
+    seat.close()
+    seat.hear(Answer(SAME, scores(0.01)), seat._epoch)
+    seat._deliver(seat._epoch, Answer(SAME, scores(0.01)))
+    assert heard.empty()
     shared.close()
 
 
@@ -640,4 +681,29 @@ def test_questions_go_out_only_to_the_judge_that_is_there(bundle: VerifiedBundle
     other.ask(SAME, plain(1), VIEWS)
     answer = others.get(timeout=WAIT)
     assert answer == Answer(SAME, scores(0.01)) or isinstance(answer, JudgeFault)
+    shared.close()
+
+
+def test_no_question_overtakes_another_on_its_way(bundle: VerifiedBundle) -> None:
+    """The judge answers in the order in which it was asked: it has to be that of the turns."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(FakeJudge):
+        def ask(self, token: Token, picture: Picture, views: tuple[str, ...]) -> None:
+            if picture.y[0, 0] == 99:
+                entered.set()
+                go_on.wait(WAIT)
+            super().ask(token, picture, views)
+
+    judge = Slow(by_luma, every=VIEWS)
+    shared = SharedJudge(bundle, make=lambda: judge)
+    (seat, other), (said, others) = seated(shared, 2)
+    asking = threading.Thread(target=seat.ask, args=(SAME, plain(99), VIEWS))
+    asking.start()
+    assert entered.wait(WAIT)
+    other.ask(SAME, plain(1), VIEWS)  # returns at once
+    assert judge.asked == []
+    go_on.set()
+    assert said.get(timeout=WAIT) == Answer(SAME, Scores(0.99, None, VIEWS))
+    assert others.get(timeout=WAIT) == Answer(SAME, Scores(0.01, None, VIEWS))
     shared.close()
