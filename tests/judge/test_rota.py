@@ -68,7 +68,7 @@ COSTS = st.floats(0.001, 0.3)
     costs=st.lists(st.lists(COSTS, min_size=1, max_size=5), min_size=2, max_size=6),
     rounds=st.integers(20, 120),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=300)
 def test_who_always_wants_gets_a_like_share_of_the_time(
     costs: list[list[float]], rounds: int
 ) -> None:
@@ -77,7 +77,7 @@ def test_who_always_wants_gets_a_like_share_of_the_time(
     seats = [shop.join() for _ in costs]
     turn = {seat: itertools.cycle(cost) for seat, cost in zip(seats, costs, strict=True)}
     for seat in seats:
-        for _ in range(3):
+        for _ in range(IN_HAND + 2):  # so many that its line is never empty
             shop.ask(seat, next(turn[seat]))
     most = max(max(cost) for cost in costs)
     for _ in range(rounds):
@@ -89,7 +89,7 @@ def test_who_always_wants_gets_a_like_share_of_the_time(
         assert spread <= (1 + 2 * IN_HAND) * max(most, GUESS_S) + EPSILON
 
 
-@given(cost=COSTS, seats=st.integers(2, 6), flood=st.integers(3, 30))
+@given(cost=COSTS, seats=st.integers(2, 6), flood=st.integers(IN_HAND + 2, 30))
 @settings(deadline=None, max_examples=100)
 def test_between_equals_nobody_is_more_than_one_question_ahead(
     cost: float, seats: int, flood: int
@@ -97,7 +97,7 @@ def test_between_equals_nobody_is_more_than_one_question_ahead(
     shop = Shop()
     numbers = [shop.join() for _ in range(seats)]
     for seat in numbers:
-        for _ in range(flood if seat == numbers[0] else 3):
+        for _ in range(flood if seat == numbers[0] else IN_HAND + 2):
             shop.ask(seat, cost)
     for _ in range(60):
         told = shop.answer()
@@ -180,19 +180,19 @@ def test_to_leave_and_join_again_gains_nothing() -> None:
     honest = shop.join()
     for _ in range(5):
         shop.ask(honest, 0.05)
-    gained = 0.0
-    enemy = shop.join()
-    shop.ask(enemy, 0.05)
+    enemies = [shop.join() for _ in range(3)]
+    for enemy in enemies:
+        shop.ask(enemy, 0.05)
     for _ in range(200):
         seat = shop.answer()
         if seat == honest:
             shop.ask(honest, 0.05)
-        else:
-            gained += 0.05
-            shop.rota.leave(enemy)
-            enemy = shop.join()
-            shop.ask(enemy, 0.05)
-    assert gained <= shop.served[honest] + 2 * 0.05
+        elif seat is not None:
+            enemies.remove(seat)
+            shop.rota.leave(seat)
+            enemies.append(shop.join())
+            shop.ask(enemies[-1], 0.05)
+    assert shop.served[honest] >= shop.now_s / 4 - 2 * 0.05
 
 
 def test_to_withdraw_what_is_being_judged_is_charged_all_the_same() -> None:
