@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safelight.judge import rota
 from safelight.judge.exchange import LyingError
 from safelight.judge.rota import GUESS_S, IN_HAND, Rota
 from safelight.types import Token
@@ -45,7 +46,7 @@ class Shop:
             token, question = sent
             self.in_hand.append((token, question, self.now_s))
             self.turns.append(question[0])
-        assert len(self.in_hand) <= IN_HAND
+        assert len(self.in_hand) <= rota.IN_HAND
 
     def answer(self) -> int | None:
         """Have the judge answer what it is at; return the seat that is told."""
@@ -161,6 +162,27 @@ def test_time_without_a_wish_is_not_saved_up() -> None:
     assert shop.served[b] - before[b] <= shop.served[a] - before[a] + 2 * 0.1 + EPSILON
 
 
+def test_sixty_a_second_beside_five_that_ask_eight_takes_what_they_leave() -> None:
+    """On the clock of a judge that could answer 40 a second: they want 40, it wants 60."""
+    shop = Shop()
+    flood, calm = shop.join(), [shop.join() for _ in range(5)]
+    asked = dict.fromkeys((flood, *calm), 0)
+    answered = dict.fromkeys((flood, *calm), 0)
+    while shop.now_s < 20.0:
+        for seat, rate in ((flood, 60), *((one, 6) for one in calm)):
+            while asked[seat] < shop.now_s * rate:
+                asked[seat] += 1
+                shop.ask(seat, 0.025)
+        told = shop.answer()
+        if told is None:
+            shop.now_s += 0.001
+        else:
+            answered[told] += 1
+    for seat in calm:  # 30 a second together, less than five sixths of what there is
+        assert asked[seat] - answered[seat] <= 2
+    assert answered[flood] >= 20 * (40 - 30) - 5
+
+
 def test_larger_pictures_get_fewer_turns() -> None:
     shop = Shop()
     small, large = shop.join(), shop.join()
@@ -266,7 +288,8 @@ def test_an_answer_goes_to_who_asked_and_to_nobody_else(history: list[tuple[str,
                         shop.rota.answered(token, shop.now_s)
 
 
-def test_swapped_tokens_are_a_lie() -> None:
+def test_swapped_tokens_are_a_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rota, "IN_HAND", 2)  # else there is nothing to swap with
     shop = Shop()
     a, b = shop.join(), shop.join()
     shop.ask(a, 0.1)

@@ -190,7 +190,10 @@ def test_an_answer_to_what_nobody_asked_is_a_fault_for_all(
 
 
 @processes
-def test_swapped_tokens_are_a_fault_for_all_and_unlock_nobody(bundle: VerifiedBundle) -> None:
+def test_swapped_tokens_are_a_fault_for_all_and_unlock_nobody(
+    bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rota, "IN_HAND", 2)  # else there is nothing to swap with
     with SharedJudge(bundle, make=lambda: ProcessJudge(bundle, worker=SWAPPING)) as shared:
         seats, said = seated(shared, 3)
         seats[0].ask(SAME, drawn(Order.BUSY), VIEWS)
@@ -592,6 +595,21 @@ def test_who_breaks_it_again_and_again_breaks_only_its_own(stubbed: Stubbed, ord
     own = pid_of(enemy)
     enemy.close()
     assert until(lambda: not is_running(own))
+    assert said.empty()
+    assert others.empty()
+
+
+@processes
+def test_large_pictures_are_judged_apart_and_nobody_waits_for_them(stubbed: Stubbed) -> None:
+    _, (large, honest, other), (fault, said, others) = stubbed
+    large.ask(SAME, drawn(Order.CLEAR, 3840, 2160), VIEWS)
+    assert isinstance(fault.get(timeout=WAIT), JudgeFault)
+    large.restart()
+    large.ask(SAME, drawn(Order.CLEAR, 3840, 2160), VIEWS)
+    assert fault.get(timeout=WAIT) == Answer(SAME, Scores(0.01, None, VIEWS))
+    assert pid_of(large) != pid_of(honest) == pid_of(other)
+    honest.ask(SAME, drawn(Order.CLEAR, 1920, 1080), VIEWS)
+    assert said.get(timeout=WAIT) == Answer(SAME, Scores(0.01, None, VIEWS))
     assert said.empty()
     assert others.empty()
 

@@ -161,9 +161,14 @@ class Desk:
     def cpu_s(self, seat: Sitter) -> float:
         """Return a seat's share of the CPU seconds used so far, by the time it was served."""
         with self._lock:
-            judge, number = self._judge, self._numbers.get(seat)
+            number = self._numbers.get(seat)
             share = 0.0 if number is None else self._rota.share(number)
-        return share * (self._cpu_before_s + (0.0 if judge is None else judge.cpu_seconds()))
+        return share * self.all_cpu_s()
+
+    def all_cpu_s(self) -> float:
+        """Return the CPU seconds used so far, for all seats."""
+        judge = self._judge
+        return self._cpu_before_s + (0.0 if judge is None else judge.cpu_seconds())
 
     def close(self) -> None:
         """End the judge; every seat is told. Safe to call twice."""

@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 from safelight.judge.exchange import LyingError
 from safelight.types import Token
 
-IN_HAND: Final = 2  # one that the judge looks at, and the next, so that it is never idle
+IN_HAND: Final = 1  # a second one would save no time that was measured, and double the waits
 WAITING: Final = 32  # questions of one seat; the oldest gives way
 AFTERMATH_S: Final = 1.0  # a judge that breaks so soon after an answer may break over that one
 GUESS_S: Final = 0.04  # what a seat's first question is charged, until its answer is there

@@ -47,6 +47,10 @@ class Host(Protocol):
         """
         ...
 
+    def takes(self, desk: Desk, size: int) -> bool:
+        """Whether a picture of so many bytes is small enough for those who wait at a desk."""
+        ...
+
     def move(self, seat: Seat, desk: Desk) -> Desk:
         """Return the desk that a seat goes on at after a fault: the one it is at, or its own."""
         ...
@@ -77,6 +81,7 @@ class Seat:
         self._epoch = 0
         self._cpu_before_s = 0.0
         self._closed = threading.Event()
+        self.too_large = False  # it showed what others would have to wait for too long
         self.suspicions: deque[float] = deque(maxlen=8)  # when the judge broke over it, seconds
 
     @property
@@ -133,6 +138,9 @@ class Seat:
         if desk is None or self._closed.is_set():
             return
         wrong = self._what_is_wrong(picture, views)
+        if wrong is None and not self._host.takes(desk, picture_bytes(picture.format)):
+            # A fault of this stream alone, from which it comes back with a judge of its own.
+            wrong, self.too_large = "a picture too large for a judge that others share", True
         if wrong is not None:
             desk.refuse(self, wrong)
         else:

@@ -1,7 +1,7 @@
 """One judge for several streams, owned by the host that opens them (decision 0023).
 
-A seat whose questions broke the judge twice goes on with a judge of its own: it can break that
-one as often as it likes.
+A seat whose questions broke the judge twice goes on with a judge of its own, which it can break
+as often as it likes; so does one whose pictures are so large that the others would wait.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from safelight.judge.supervisor import ProcessJudge
 from safelight.types import VerifiedBundle
 
 SUSPECT_FAULTS: Final = 2  # one less than interrupts the streams of the others
+COMMON_BYTES: Final = 1920 * 1088 * 3 // 2  # a larger picture takes two to six times as long
 SUSPECT_S: Final = 3600.0  # for so long a fault is held against a seat
 
 
@@ -46,6 +47,7 @@ class SharedJudge:
         self._lock = threading.Lock()
         self._common = Desk(self._make)
         self._own: set[Desk] = set()
+        self._gone_cpu_s = 0.0
         self._closed = False
 
     @property
@@ -62,12 +64,18 @@ class SharedJudge:
         """Return a ``Judge`` for one stream."""
         return Seat(self)
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds of its processes so far, for all seats together."""
+        with self._lock:
+            desks = (self._common, *self._own)
+            gone_s = self._gone_cpu_s
+        return gone_s + sum(desk.all_cpu_s() for desk in desks)
+
     def close(self) -> None:
         """End it; whatever is open gets no answer any more, and ends. Safe to call twice."""
         with self._lock:
             self._closed = True
             desks = (self._common, *self._own)
-            self._own.clear()
         for desk in desks:
             desk.close()
 
@@ -83,11 +91,16 @@ class SharedJudge:
         """Return the desk that a seat starts at."""
         return self._common
 
+    def takes(self, desk: Desk, size: int) -> bool:
+        """Whether a picture of so many bytes is small enough for those who wait at a desk."""
+        return desk is not self._common or size <= COMMON_BYTES
+
     def move(self, seat: Seat, desk: Desk) -> Desk:
         """Return the desk that a seat goes on at after a fault."""
         since_s = time.monotonic() - SUSPECT_S
         against = sum(1 for at_s in seat.suspicions if at_s >= since_s)
-        if desk is not self._common or against < SUSPECT_FAULTS or desk.seats == 1:
+        harmful = against >= SUSPECT_FAULTS and desk.seats > 1
+        if desk is not self._common or not (seat.too_large or harmful):
             return desk
         with self._lock:
             if self._closed:
@@ -99,4 +112,6 @@ class SharedJudge:
     def gone(self, _: Seat, desk: Desk) -> None:
         """Note that a seat has left a desk."""
         with self._lock:
-            self._own.discard(desk)
+            if desk in self._own:
+                self._own.remove(desk)
+                self._gone_cpu_s += desk.all_cpu_s()
