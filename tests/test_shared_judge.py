@@ -6,6 +6,7 @@ Canaries are harmless pictures that the network calls sexual (safelight.testing.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -300,3 +301,17 @@ def test_another_bundle_than_that_of_the_judge_is_refused(tmp_path: Path) -> Non
     with pytest.raises(BundleError, match="stand-in"):
         safelight.shared_judge(face)
     assert sink.frames == []
+
+
+def test_the_lines_in_the_docs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    text = (Path(__file__).parents[1] / "docs" / "embed.md").read_text("utf-8")
+    (lines,) = re.findall(r"^```py\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {
+        "safelight": safelight,
+        "streams": [(DrawnSource(street(10)), FakeSink()) for _ in range(2)],
+    }
+    exec(lines, names)  # noqa: S102  (our own docs)
+    reports = names["reports"]
+    assert isinstance(reports, list)
+    assert [report.frames.released for report in reports] == [10, 10]
