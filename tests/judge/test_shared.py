@@ -600,6 +600,32 @@ def test_who_breaks_it_again_and_again_breaks_only_its_own(stubbed: Stubbed, ord
 
 
 @processes
+@pytest.mark.parametrize("notices", ["who hangs it", "another"])
+def test_who_hangs_it_again_and_again_hangs_only_its_own(
+    stubbed: Stubbed, monkeypatch: pytest.MonkeyPatch, notices: str
+) -> None:
+    monkeypatch.setattr(keeper, "HUNG_S", 0.4)
+    _, (enemy, honest, _), (fault, said, _) = stubbed
+    common = pid_of(honest)
+    for _ in range(SUSPECT_FAULTS):
+        enemy.ask(SAME, drawn(Order.HANG), VIEWS)
+        assert until(lambda: enemy.silent_s() >= 0.4)
+        first, second = (enemy, honest) if notices == "who hangs it" else (honest, enemy)
+        first.restart()
+        heard = said if first is enemy else fault
+        assert heard.get(timeout=WAIT) == JudgeFault("the judge hangs")
+        second.restart()
+    assert not is_running(common)
+    common = pid_of(honest)
+    assert pid_of(enemy) != common, "not a third time: that would interrupt the others"
+    enemy.ask(SAME, drawn(Order.HANG), VIEWS)
+    honest.ask(SAME, drawn(Order.CLEAR), VIEWS)
+    assert said.get(timeout=WAIT) == Answer(SAME, Scores(0.01, None, VIEWS))
+    assert honest.silent_s() == 0.0
+    assert pid_of(honest) == common
+
+
+@processes
 def test_large_pictures_are_judged_apart_and_nobody_waits_for_them(stubbed: Stubbed) -> None:
     _, (large, honest, other), (fault, said, others) = stubbed
     large.ask(SAME, drawn(Order.CLEAR, 3840, 2160), VIEWS)

@@ -131,22 +131,33 @@ class Desk:
             self._rota.withdraw(number)
         seat.hear(JudgeFault(what))
 
-    def restart(self, seat: Sitter) -> None:
-        """Forget what a seat asked; replace the judge if it broke or hangs, and only then.
+    def withdraw(self, seat: Sitter) -> None:
+        """Forget what a seat asked, and hear it no more until ``restart``. If the judge hangs,
+        that is noticed here.
 
         Raises:
-            JudgeError: it does not come back, or the desk is closed.
+            JudgeError: it does not sit at this desk.
         """
         with self._lock:
             number = self._numbers.get(seat)
             if number is None:
                 raise JudgeError("the judge is closed", HINT)
+            # While its question is known: whoever hangs the judge is suspect.
+            hangs = self.silent_s() >= keeper.HUNG_S
             self._rota.withdraw(number)
             self._down.add(number)  # it knows: it need not be told
-        with self._process:
-            if self.silent_s() >= keeper.HUNG_S:
+            if hangs:
                 self._break("the judge hangs")
-            self._have_judge(number)
+
+    def restart(self, seat: Sitter) -> None:
+        """Hear a seat again; replace the judge if it broke or hangs, and only then.
+
+        Raises:
+            JudgeError: it does not come back, or the desk is closed.
+        """
+        self.withdraw(seat)
+        with self._process:
+            self._have_judge(self._numbers.get(seat))
 
     def is_down(self, seat: Sitter) -> bool:
         """Whether a seat was told of a fault and has not restarted since."""

@@ -161,6 +161,7 @@ class Seat:
             if desk is None or self._closed.is_set():
                 raise RuntimeError("a judge that does not run cannot be restarted")
             self._epoch += 1
+        desk.withdraw(self)  # first: who hangs it is suspected of that from here on
         goes_on_at = self._host.move(self, desk)
         if goes_on_at is desk:
             desk.restart(self)
