@@ -299,6 +299,15 @@ def test_swapped_tokens_are_a_lie(monkeypatch: pytest.MonkeyPatch) -> None:
         shop.rota.answered(second, 1.0)
 
 
+def test_it_is_silent_too_if_nobodys_turn_ever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rota, "IN_HAND", 0)
+    shop = Shop()
+    seat = shop.join()
+    shop.now_s = 10.0
+    shop.ask(seat, 0.1)
+    assert shop.rota.silent_s(13.0) == pytest.approx(3.0)
+
+
 def test_the_suspect_is_who_was_looked_at_last() -> None:
     shop = Shop()
     a, b = shop.join(), shop.join()

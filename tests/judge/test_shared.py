@@ -457,8 +457,11 @@ def test_questions_go_out_only_to_the_judge_that_is_there(bundle: VerifiedBundle
     shared.close()
 
 
-def test_no_question_overtakes_another_on_its_way(bundle: VerifiedBundle) -> None:
+def test_no_question_overtakes_another_on_its_way(
+    bundle: VerifiedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The judge answers in the order in which it was asked: it has to be that of the turns."""
+    monkeypatch.setattr(rota, "IN_HAND", 2)
     entered, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeJudge):

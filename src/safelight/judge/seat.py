@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from safelight.judge.desk import Desk, Question
 from safelight.judge.judge import Answer, JudgeFault
-from safelight.judge.ring import SLOT_BYTES, picture_bytes
+from safelight.judge.ring import picture_bytes
 from safelight.judge.wire import Question as OnWire
 from safelight.judge.wire import pack_question, view_bits
 from safelight.types import Picture, Token
@@ -214,8 +214,6 @@ class Seat:
             pack_question(OnWire(Token(0, 0, 0), 0, picture.format, bits))
         except Exception as error:  # noqa: BLE001  (whatever cannot be sent is refused)
             return f"a question that cannot be asked ({type(error).__name__})"
-        if picture_bytes(picture.format) > SLOT_BYTES:
-            return "a picture is larger than the judge takes in"
         return None
 
     def _listen(self) -> None:
