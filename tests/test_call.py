@@ -20,6 +20,7 @@ from aiortc.mediastreams import MediaStreamError
 from tests.media.browser_call import LIKE, Knower
 
 import safelight
+from safelight.judge.shared import SharedJudge
 from safelight.judge.supervisor import ProcessJudge
 from safelight.testing.canary import at_size, load
 from safelight.testing.fakes import Breaks, FakeJudge, Reply, Says, Silent, scores
@@ -378,14 +379,18 @@ def test_a_judge_that_does_not_start_lets_nothing_leave(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_real_judge_is_killed_and_the_call_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shares", [False, True], ids=["its own", "shared"])
+def test_the_real_judge_is_killed_and_the_call_goes_on(tmp_path: Path, *, shares: bool) -> None:
     """Real judge, real canary: no frame unjudged, the card, then the picture again."""
     judges: list[ProcessJudge] = []
     canary = load("cup")
+    bundle = safelight.verify_bundle()
 
     def make() -> ProcessJudge:
-        judges.append(ProcessJudge(safelight.verify_bundle()))
+        judges.append(ProcessJudge(bundle))
         return judges[-1]
+
+    make_judge = SharedJudge(bundle, make=make).seat if shares else make
 
     async def story() -> None:
         shows_canary = False
@@ -393,7 +398,7 @@ def test_the_real_judge_is_killed_and_the_call_goes_on(tmp_path: Path) -> None:
         def draw(_: float) -> np.ndarray:
             return at_size(canary, (320, 180)) if shows_canary else scene(1.0, (320, 180))
 
-        with safelight.Call(state=tmp_path, make_judge=make) as call:
+        with safelight.Call(state=tmp_path, make_judge=make_judge) as call:
             out = call.guarded(Camera(draw, rate=8))
             seen = Watcher(keep=True)
             seen.watch(out)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import safelight
-from safelight import opening, policies
+from safelight import judging, policies
 from safelight.errors import JudgeError
 from safelight.judge import sandbox
 from safelight.judge.supervisor import ProcessJudge
@@ -80,7 +80,7 @@ def test_who_opens_says_up_to_where_a_quicker_network_may_answer(
             asked.append(first_look_below)
             raise JudgeError("seen", "nothing")
 
-    monkeypatch.setattr(opening, "ProcessJudge", Asked)
+    monkeypatch.setattr(judging, "ProcessJudge", Asked)
     text = policies.text("protect").replace('"protect"', '"own"')
     policy = tmp_path / "own.toml"
     policy.write_text(text.replace("sexual_at = 0.2", f"sexual_at = {own_limit}"), encoding="utf-8")

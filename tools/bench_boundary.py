@@ -19,7 +19,7 @@ from safelight.detect.views import from_rgb
 from safelight.judge.inprocess import InProcessJudge
 from safelight.judge.judge import Answer, Judge, JudgeFault
 from safelight.judge.supervisor import ProcessJudge
-from safelight.opening import verify_bundle
+from safelight.judging import verify_bundle
 from safelight.testing import scenes
 from safelight.types import Picture, Token
 

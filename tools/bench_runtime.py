@@ -28,8 +28,8 @@ from safelight.core.limits import Limits
 from safelight.core.policy import first_look_below
 from safelight.detect import views
 from safelight.detect.thinning import thinned
+from safelight.judging import verify_bundle
 from safelight.media.av_picture import to_picture
-from safelight.opening import verify_bundle
 from safelight.testing import canary
 from safelight.types import Picture
 

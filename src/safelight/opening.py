@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import secrets
 import time
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safelight import messages, policies
-from safelight.bundle import trust
 from safelight.bundle.installed import data_folder
 from safelight.cooldown import CoolDownFile, Kept, default_folder
 from safelight.core.engine import Engine
@@ -22,9 +20,9 @@ from safelight.core.limits import HOLD_LIVESTREAM_NS, Limits
 from safelight.core.policy import Policy, first_look_below
 from safelight.core.stream import CoolDown
 from safelight.errors import UsageError
-from safelight.judge import sandbox
 from safelight.judge.judge import Judge
-from safelight.judge.supervisor import ProcessJudge
+from safelight.judge.shared import SharedJudge
+from safelight.judging import judging
 from safelight.media import address, apart
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
@@ -61,7 +59,7 @@ def open(
     allow_weak_sandbox: bool = False,
     copy: bool = False,
     source_inside: bool = False,
-    judge: Judge | None = None,
+    judge: Judge | SharedJudge | None = None,
     secret: bytes | None = None,
 ) -> Session:
     """Guard ``source``, and let what may leave go to ``sink``. The stream begins at once.
@@ -85,7 +83,8 @@ def open(
             refer to is covered. For two addresses.
         source_inside: read and decode in this process, where a flaw in a decoder reaches
             pictures and sockets. Copying does so in any case, and so do devices and graphs.
-        judge: a ``Judge`` of your own in place of the one that comes with Safelight.
+        judge: one that ``shared_judge`` gave, whose bundle then judges; or a ``Judge`` of your
+            own in place of the one that comes with Safelight.
         secret: at least 16 bytes, the key of tokens and of random audits; new by chance when
             None. For evaluations, which must come out the same twice, so f32 alone judges
             then; never for a guard that anybody relies on.
@@ -136,7 +135,7 @@ def prepare(
     allow_weak_sandbox: bool = False,
     copy: bool = False,
     source_inside: bool = False,
-    judge: Judge | None = None,
+    judge: Judge | SharedJudge | None = None,
     secret: bytes | None = None,
     interrupted: Callable[[int, int], None] = alone,
 ) -> tuple[Session, bool]:
@@ -160,12 +159,18 @@ def prepare(
     if copy:
         _check_copyable(from_address, to_address)
     coded = CodedPictures() if copy else None
-    verified = verify_bundle(bundle, test_bundle=test_bundle)
-    kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
-    kept_file.check()
     # With a secret, a run has to come out the same on any machine: f32 alone.
     below = first_look_below(gone_by, Limits().vouch_permille) if secret is None else 0.0
-    looking = judge or _judge(verified, below, allow_weak=allow_weak_sandbox)
+    judged_by = judging(
+        judge,
+        bundle,
+        test_bundle=test_bundle,
+        allow_weak=allow_weak_sandbox,
+        first_look_below=below,
+    )
+    verified, looking = judged_by.bundle, judged_by.judge
+    kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
+    kept_file.check()
 
     def make_engine(info: SourceInfo) -> Engine:
         # A cool-down is a pause for the people of a live stream. A file is judged on its own,
@@ -214,7 +219,7 @@ def prepare(
                 way,
             ),
             interrupted=interrupted,
-            judge_apart=isinstance(looking, ProcessJudge),
+            judge_apart=judged_by.apart,
         )
     )
     return session, from_address is None or from_address.kind is not address.Kind.LISTEN
@@ -227,26 +232,6 @@ def source(text: str, *, bind: str | None = None) -> Source:
         UsageError: it is no source.
     """
     return _source(address.parse_source(text, bind=bind), None)
-
-
-def verify_bundle(bundle: str | Path | None = None, *, test_bundle: bool = False) -> VerifiedBundle:
-    """Verify a bundle, the default one when None.
-
-    Raises:
-        BundleError: it does not verify, or is a stand-in and ``test_bundle`` is False.
-    """
-    folder = Path(bundle) if bundle is not None else trust.default_folder()
-    today = datetime.datetime.now(datetime.UTC).date()
-    return trust.verify(folder, allow_test=test_bundle, today=today)
-
-
-def _judge(bundle: VerifiedBundle, below: float, *, allow_weak: bool) -> Judge:
-    if allow_weak and sandbox.unsupported() is not None:
-        # Loaded only here: a guard whose judge is apart does not load the networks itself.
-        from safelight.judge.inprocess import InProcessJudge  # noqa: PLC0415
-
-        return InProcessJudge(bundle)
-    return ProcessJudge(bundle, allow_weak=allow_weak, first_look_below=below)
 
 
 def pull_bundle(

@@ -11,6 +11,8 @@ from safelight.errors import SafelightError
 from safelight.events import StreamEvent
 from safelight.events_socket import EventsSocket
 from safelight.judge.sandbox import probe as isolation
+from safelight.judge.shared import SharedJudge
+from safelight.judging import shared_judge, verify_bundle
 from safelight.media.address import redact
 from safelight.media.apart import probe as source_isolation
 from safelight.media.gst_path import gst_plugin_path
@@ -21,7 +23,6 @@ from safelight.opening import (
     policy_sha256,
     pull_bundle,
     source,
-    verify_bundle,
     verify_policy,
 )
 from safelight.policies import names as policy_names
@@ -45,6 +46,7 @@ __all__ = [
     "Report",
     "SafelightError",
     "Session",
+    "SharedJudge",
     "State",
     "StreamEvent",
     "__version__",
@@ -62,6 +64,7 @@ __all__ = [
     "pull_bundle",
     "redact",
     "serve_call",
+    "shared_judge",
     "source",
     "source_isolation",
     "stand_in_folder",

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from safelight import events, opening, public
+from safelight import events, judging, public
 from safelight.cli import entry
 from safelight.judge import exchange, ring, supervisor
 from safelight.sealing import kernel, programs
@@ -153,7 +153,7 @@ def worker(what: str) -> None:
                 worker="tests.audit.planted_worker",
             )
 
-    vars(opening)["ProcessJudge"] = Planted
+    vars(judging)["ProcessJudge"] = Planted
 
 
 PLANTS: Final[dict[str, Callable[[], None]]] = {

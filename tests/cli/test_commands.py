@@ -129,7 +129,7 @@ def test_doctor_is_status_3_when_what_judges_does_not_verify(
         raise BundleError("it does not verify", "reinstall")
 
     monkeypatch.setattr(safelight, "verify_bundle", refuse)
-    monkeypatch.setattr("safelight.opening.verify_bundle", refuse)
+    monkeypatch.setattr("safelight.judging.verify_bundle", refuse)
     assert main.run(["doctor"]) == 3
     text = capsys.readouterr().out
     assert "FAULT bundle" in text
@@ -199,6 +199,21 @@ def test_bench_guards_streams_side_by_side(tmp_path: Path) -> None:
     streams = json.loads((tmp_path / "out.json").read_text())["streams"]
     assert [one["unjudged_released"] for one in streams] == [0, 0]
     assert all(one["cpu_s"] > 0 for one in streams)
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.parametrize("copy", [(), ("--copy",)], ids=["from memory", "copy mode"])
+def test_bench_guards_streams_that_share_a_judge(tmp_path: Path, copy: tuple[str, ...]) -> None:
+    options = ("--seconds", "3", "--streams", "2", "--shared", *copy, "--json", "out.json")
+    done = run("bench", *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert figures["schema"] == "safelight.bench/4"
+    shared = figures["shared"]
+    assert [one["unjudged_released"] for one in shared["streams"]] == [0, 0]
+    assert all(one["frames"]["in"] > 0 for one in shared["streams"])
+    assert shared["memory_mb"] < sum(one["memory_mb"] for one in figures["streams"])
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from safelight.core.gate import UNLIKE, BlockGate, Gate, Likeness
 from safelight.core.held import Views
 from safelight.core.limits import Limits
 from safelight.detect.detectors import Detectors
-from safelight.opening import verify_bundle
+from safelight.judging import verify_bundle
 from safelight.testing import canary, scenes
 from safelight.types import (
     NS_PER_S,

@@ -40,6 +40,7 @@ class Sum:
     """What the streams of one kind of judge came to."""
 
     streams: int = 0
+    shared: int = 0
     counts: dict[str, Count] = field(default_factory=dict)
     unjudged_released: int = 0
     misses: int = 0
@@ -62,6 +63,7 @@ class Sum:
 
     def add(self, outcome: Outcome) -> None:
         self.streams += 1
+        self.shared += outcome.shared
         for name, count in outcome.counts.items():
             self.counts.setdefault(name, Count()).add(count)
         self.unjudged_released += outcome.unjudged_released
@@ -145,7 +147,8 @@ def table(found: Sum, title: str) -> str:
 
 def _below(found: Sum) -> str:
     lines = [
-        f"Streams: {found.streams}. Judge restarts: {found.restarts}. "
+        f"Streams: {found.streams}, of which {found.shared} share their judge with another. "
+        f"Judge restarts: {found.restarts}. "
         f"Interruptions, each resumed: {found.interruptions}. "
         f"System leaks by the ledger at the sink: {len(found.leaks)}. "
         f"`unjudged_released` of all reports: {found.unjudged_released}. "
@@ -167,6 +170,7 @@ def as_json(found: Sum) -> dict[str, object]:
     """Return the counts for other programs."""
     return {
         "streams": found.streams,
+        "streams_that_share": found.shared,
         "injected": found.injected,
         "kinds": {name: asdict(count) for name, count in sorted(found.counts.items())},
         "system_leaks": len(found.leaks),

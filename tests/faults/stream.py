@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 from unittest import mock
 
-from tests.faults import kinds, pictures
+from tests.faults import kinds, pictures, sharing
 from tests.faults.kinds import Flow, Outside, Planned, What
 from tests.faults.ledger import Ledger, LedgerSink, Shown
 from tests.faults.pictures import Artist, Blocks, Street, Truth
@@ -30,6 +30,7 @@ from safelight.bundle import trust
 from safelight.core.limits import Limits
 from safelight.errors import EndOfStream, EngineFaultError, SafelightError
 from safelight.judge import keeper, supervisor, template
+from safelight.judge.judge import Judge
 from safelight.judge.supervisor import ProcessJudge
 from safelight.media.interface import DroppedStream, SourceInfo
 from safelight.report import Report
@@ -51,6 +52,12 @@ class Plan:
     rate: int
     step: int
     faults: tuple[Planned, ...]
+
+    @property
+    def shared(self) -> bool:
+        """Whether its judge is another stream's too: one in three. Drawn apart, so that a seed
+        still means the same faults."""
+        return random.Random(f"{self.seed}/shared").random() < 1 / 3
 
 
 @dataclass(slots=True)
@@ -84,6 +91,7 @@ class Outcome:
     restarts: int = 0
     interruptions: int = 0
     recoveries_ns: list[int] = field(default_factory=list)
+    shared: bool = False
     broken: str | None = None  # the stream did what it must not, short of a leak
 
 
@@ -245,7 +253,7 @@ def run(
 ) -> Outcome:
     """Guard one stream and say what came of it."""
     folder = None if drawn.real else trust.stand_in_folder("face")
-    verified = opening.verify_bundle(folder, test_bundle=not drawn.real)
+    verified = safelight.verify_bundle(folder, test_bundle=not drawn.real)
     worker = "tests.faults.lying_judge" if drawn.real else "tests.judge.stub_judge"
     inner = ProcessJudge(verified, worker=worker)
     ledger = Ledger(drawn.way != "file", inner.every)
@@ -254,11 +262,17 @@ def run(
     artist: Artist = Street() if drawn.real else Blocks(drawn.step)
     source = FaultySource(drawn, ledger, judge, sink, artist)
     outcome = Outcome(drawn.seed, drawn.way, drawn.real)
-    with tempfile.TemporaryDirectory() as state, _limits(drawn):
+    outcome.shared = drawn.shared
+    with contextlib.ExitStack() as around:
+        state = around.enter_context(tempfile.TemporaryDirectory())
+        around.enter_context(_limits(drawn))
+        given: Judge = judge
+        if drawn.shared:
+            given = around.enter_context(sharing.beside_a_neighbour(verified, lambda: judge))
         session = safelight.open(
             source,
             sink,
-            judge=judge,
+            judge=given,
             bundle=folder,
             test_bundle=not drawn.real,
             region="GB",

@@ -169,6 +169,20 @@ def test_a_second_answer_counts_for_nothing_and_is_a_fault(started: Made, order:
     assert fault == JudgeFault("the judge answered what it was not asked")
 
 
+def test_answers_under_each_others_tokens_are_a_fault_and_count_for_nothing(
+    bundle: VerifiedBundle,
+) -> None:
+    judge = ProcessJudge(bundle, worker="tests.judge.swapping_judge")
+    said: queue.Queue[Answer | JudgeFault] = queue.Queue()
+    judge.start(said.put)
+    judge.ask(token(1), drawn(Order.BUSY), judge.every)
+    judge.ask(token(2), drawn(Order.SEXUAL), judge.every)
+    assert said.get(timeout=WAIT) == JudgeFault("the judge answered out of turn")
+    assert judge.pid is None
+    judge.close()
+    assert said.empty()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 def test_a_killed_judge_is_a_fault(started: Made, number: signal.Signals) -> None:
     judge, said = started

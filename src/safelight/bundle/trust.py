@@ -108,14 +108,9 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
     """
     folder = current_folder(folder)
     manifest, raw = _manifest(folder)
-    if manifest.purpose == "test" and not allow_test:
-        raise BundleError(f"bundle {manifest.id} is a stand-in for tests", _HINT_TEST)
+    _may_be_a_stand_in(manifest, allow_test=allow_test)
     _signed(folder, manifest, raw)
-    if manifest.judge_until is not None and manifest.judge_until < today:
-        raise BundleError(
-            f"bundle {manifest.id} was to judge until {manifest.judge_until.isoformat()}",
-            "install a newer bundle",
-        )
+    _still_judges(manifest, today)
     files: dict[str, bytes] = {}
     for name, file in manifest.files.items():
         if isinstance(file.source, InFolder):
@@ -123,6 +118,30 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
         else:
             files[name] = packaged(file.source.package, file.source.path, file.bytes)
     return _mint(manifest, raw, files)
+
+
+def check_still_judges(bundle: VerifiedBundle, *, allow_test: bool, today: datetime.date) -> None:
+    """Check what another stream asks of a bundle that was verified earlier. Args as ``verify``.
+
+    Raises:
+        BundleError: it is a stand-in that nobody asked for, or was to judge no longer.
+    """
+    manifest = parse(bundle.manifest)
+    _may_be_a_stand_in(manifest, allow_test=allow_test)
+    _still_judges(manifest, today)
+
+
+def _may_be_a_stand_in(manifest: Manifest, *, allow_test: bool) -> None:
+    if manifest.purpose == "test" and not allow_test:
+        raise BundleError(f"bundle {manifest.id} is a stand-in for tests", _HINT_TEST)
+
+
+def _still_judges(manifest: Manifest, today: datetime.date) -> None:
+    if manifest.judge_until is not None and manifest.judge_until < today:
+        raise BundleError(
+            f"bundle {manifest.id} was to judge until {manifest.judge_until.isoformat()}",
+            "install a newer bundle",
+        )
 
 
 def verify_again(raw: bytes, files: Mapping[str, bytes], *, sha256: str) -> VerifiedBundle:

@@ -17,7 +17,7 @@ from safelight.cli import bench_films, bench_runs, bench_surfaces, machine
 from safelight.cli.bench_job import Job
 from safelight.errors import LostError, SourceError, UsageError
 
-SCHEMA: Final = "safelight.bench/3"
+SCHEMA: Final = "safelight.bench/4"
 
 
 def bench(  # noqa: PLR0917  (a command's options)
@@ -41,6 +41,10 @@ def bench(  # noqa: PLR0917  (a command's options)
     copy: Annotated[
         bool, typer.Option("--copy", help="With --streams: over RTMP, and left coded as they came.")
     ] = False,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="With --streams: then again, in one process, one judge."),
+    ] = False,
     surfaces: Annotated[
         bool, typer.Option("--surfaces", help="Added latency of each surface, only that.")
     ] = False,
@@ -63,6 +67,8 @@ def bench(  # noqa: PLR0917  (a command's options)
     _check(seconds, turns, streams)
     if copy and not streams:
         raise UsageError("--copy goes with --streams", "films are measured in copy mode anyway")
+    if shared and not streams:
+        raise UsageError("--shared goes with --streams", "say how many streams")
     sizes = [_size(text) for text in size or ("1280x720",)]
     films = [Path(clip) for clip in clips or ()]
     for film in films:
@@ -78,6 +84,7 @@ def bench(  # noqa: PLR0917  (a command's options)
         "live": [],
         "idle_cores": None,
         "streams": [],
+        "shared": None,
         "surfaces": [],
     }
     typer.echo(f"{machine.cpu_name()}, {machine.cores()} cores; safelight {safelight.__version__}")
@@ -86,7 +93,7 @@ def bench(  # noqa: PLR0917  (a command's options)
         if surfaces:
             figures["surfaces"] = bench_surfaces.measure(scratch, seconds)
         elif streams:
-            _streams(figures, films, scratch, seconds, most=streams, copy=copy)
+            _streams(figures, films, scratch, seconds, most=streams, copy=copy, shared=shared)
         else:
             for one in sizes:
                 _films(figures, films, scratch, seconds, size=one, turns=turns)
@@ -199,6 +206,7 @@ def _streams(
     *,
     most: int,
     copy: bool,
+    shared: bool,
 ) -> None:
     count = round(seconds * bench_films.RATE)
     film = bench_films.moving(
@@ -210,8 +218,26 @@ def _streams(
     for found in figures["streams"]:
         _print_live(found)
     cores = sum(found["cores"] for found in figures["streams"])
-    dropped = sum(found["frames"]["dropped"] for found in figures["streams"])
-    typer.echo(f"  together {cores:.2f} cores, {cores / most:.2f} a stream; {dropped} dropped")
+    memory = sum(found["memory_mb"] for found in figures["streams"])
+    _print_together(figures["streams"], cores, memory)
+    if shared:
+        typer.echo("\nThe same in one process, with one judge for all")
+        all_of_them = figures["shared"] = bench_runs.sharing(
+            most, film, scratch, seconds, copy=copy
+        )
+        for found in all_of_them["streams"]:
+            _print_live(found)
+        _print_together(all_of_them["streams"], all_of_them["cores"], all_of_them["memory_mb"])
+
+
+def _print_together(streams: list[dict[str, Any]], cores: float, memory_mb: float) -> None:
+    dropped = sum(found["frames"]["dropped"] for found in streams)
+    covered = sum(found["frames"]["covered"] for found in streams)
+    count = len(streams)
+    typer.echo(
+        f"  together {cores:.2f} cores, {cores / count:.2f} a stream; {memory_mb:.0f} MB,"
+        f" {memory_mb / count:.0f} a stream; {covered} covered, {dropped} dropped"
+    )
 
 
 def _print_live(found: dict[str, Any]) -> None:
@@ -221,14 +247,22 @@ def _print_live(found: dict[str, Any]) -> None:
         f" {frames['covered']} covered, {frames['dropped']} dropped\n"
         f"    added latency p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, max"
         f" {latency['max']:.0f} ms, a hold of {found['hold_ms']} included;"
-        f" {found['cores']:.2f} cores; {found['judged_share']:.0%} judged;"
-        f" {found['memory_mb']} MB; {found['bytes_copied_per_frame'] / 1e6:.2f} MB copied a frame"
+        f" {_own(found)}{found['judged_share']:.0%} judged;"
+        f" {found['bytes_copied_per_frame'] / 1e6:.2f} MB copied a frame"
     )
+
+
+def _own(found: dict[str, Any]) -> str:
+    """What a run has to itself: nothing can be told apart in a process of several streams."""
+    if "cores" not in found:
+        return ""
+    return f"{found['cores']:.2f} cores; {found['memory_mb']} MB; "
 
 
 def _system_leaks(figures: dict[str, Any]) -> int:
     ways = [way for film in figures["films"] for way in film["ways"].values()]
-    runs = [*ways, *figures["live"], *figures["streams"], *figures["leaks"].values()]
+    shared = figures["shared"]["streams"] if figures["shared"] else []
+    runs = [*ways, *figures["live"], *figures["streams"], *shared, *figures["leaks"].values()]
     found: int = sum(run.get("unjudged_released", 0) for run in runs if isinstance(run, dict))
     return found + bench_surfaces.unjudged(figures["surfaces"])
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -42,12 +43,18 @@ Kind = Literal[
     "rtmp",
     "rtmp copy",
     "idle",
+    "shared",
+    "shared copy",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to measure. ``folder`` is a scratch folder; ``seconds`` the length of a live run."""
+    """What to measure. ``folder`` is a scratch folder; ``seconds`` the length of a live run.
+
+    ``ports``: where each of the streams that share a judge is published to; zeros if they
+    come from memory.
+    """
 
     kind: Kind
     film: str
@@ -55,6 +62,7 @@ class Job:
     seconds: float = 0.0
     port: int = 0
     hold_ms: int = 250
+    ports: tuple[int, ...] = ()
 
     def as_text(self) -> str:
         """Return it as JSON."""
@@ -67,6 +75,7 @@ class Measured:
 
     ``cpu_s``: of this process and of every other that it started, the judge's among them.
     ``left``: numbers of the frames that left as they were, where they were asked for.
+    ``reports``: one a stream, where several share a judge.
     """
 
     start_s: float
@@ -76,6 +85,7 @@ class Measured:
     report: dict[str, Any] | None = None
     memory_bytes: int = 0
     left: list[int] | None = None
+    reports: list[dict[str, Any]] | None = None
 
     def as_text(self) -> str:
         """Return it as JSON."""
@@ -116,7 +126,12 @@ def measure(job: Job) -> Measured:
     """
     peak = _Peak()
     peak.start()
-    measured = _alone(job, peak) if job.kind in _ALONE else _guarded(job, peak)
+    if job.kind in _ALONE:
+        measured = _alone(job, peak)
+    elif job.ports:
+        measured = _sharing(job, peak)
+    else:
+        measured = _guarded(job, peak)
     most = peak.stop()
     return replace(measured, memory_bytes=most)
 
@@ -151,7 +166,7 @@ def _alone(job: Job, peak: _Peak) -> Measured:
 
 def _guarded(job: Job, peak: _Peak) -> Measured:
     folder = Path(job.folder)
-    address = f"rtmp://127.0.0.1:{job.port}/live/bench"
+    address = _published_at(job.port)
     source: str | DrawnSource | IdleSource
     match job.kind:
         case "memory":
@@ -193,6 +208,61 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
         report=report.model_dump(mode="json", by_alias=True),
         left=counting.released if counting is not None else None,
     )
+
+
+def _sharing(job: Job, peak: _Peak) -> Measured:
+    """Guard several streams in this process, which share one judge."""
+    before = time.monotonic()
+    with ExitStack() as opened:
+        judge = opened.enter_context(safelight.shared_judge())
+        place = judge.seat()  # so that what it takes to start is not a stream's
+        place.start(lambda _: None)
+        opened.callback(place.close)
+        others = judge.cpu_seconds()
+        sources: list[str | DrawnSource] = [
+            f"{_published_at(port)}?listen=1"
+            if port
+            else DrawnSource(list(_to_and_fro(Path(job.film), job.seconds)), live=True)
+            for port in job.ports
+        ]
+        began, cpu = time.monotonic(), peak.cpu_of_others()
+        sessions = []
+        for index, (source, port) in enumerate(zip(sources, job.ports, strict=True)):
+            folder = Path(job.folder) / str(index)
+            folder.mkdir()
+            sink = str(folder / "guarded.flv") if port else "null:"
+            session = safelight.open(
+                source, sink, state=folder, hold_ms=job.hold_ms, copy=port > 0, judge=judge
+            )
+            sessions.append(opened.enter_context(session))
+        publishers = [
+            subprocess.Popen(
+                [sys.executable, "-m", "safelight.testing.publish", job.film, _published_at(port)]
+            )
+            for port in job.ports
+            if port
+        ]
+        for publisher in publishers:
+            publisher.wait()
+        if publishers:
+            time.sleep(_TAIL_S)
+            for session in sessions:
+                session.close()
+        reports = [session.wait() for session in sessions]
+        ended, cpu_end = time.monotonic(), peak.cpu_of_others()
+        judge_s = judge.cpu_seconds() - others
+    done = [report for report in reports if report is not None]
+    return Measured(
+        start_s=began - before,
+        wall_s=ended - began,
+        cpu_s=max(0.0, cpu_end - cpu) + judge_s + sum(report.cpu_s.source for report in done),
+        pictures=sum(report.frames.in_ for report in done),
+        reports=[report.model_dump(mode="json", by_alias=True) for report in done],
+    )
+
+
+def _published_at(port: int) -> str:
+    return f"rtmp://127.0.0.1:{port}/live/bench"
 
 
 def _to_and_fro(film: Path, seconds: float) -> Iterator[Picture]:

@@ -181,6 +181,38 @@ def streams(
     return figures
 
 
+def sharing(count: int, film: Path, scratch: Path, seconds: float, *, copy: bool) -> dict[str, Any]:
+    """Guard ``count`` live streams in one process, with one judge for all. Else as ``streams``.
+
+    What each takes of a process that all have in common is not told apart: cores and memory
+    are those of all.
+    """
+    folder = scratch / "shared"
+    folder.mkdir()
+    ports = tuple(free_port() if copy else 0 for _ in range(count))
+    job = Job("shared copy" if copy else "shared", str(film), str(folder), seconds, ports=ports)
+    measured = run(job, one_core=False)
+    each = [
+        live_figures(
+            f"stream {index + 1}",
+            {**measured, "report": report, "cpu_s": report["cpu_s"]["judge"]},
+            seconds,
+            250,
+            encodes=copy,
+        )
+        for index, report in enumerate(measured["reports"])
+    ]
+    for one, report in zip(each, measured["reports"], strict=True):
+        del one["cpu_s"], one["cores"], one["memory_mb"]
+        one["judge_cpu_s"] = report["cpu_s"]["judge"]  # its share, its judge's start included
+    return {
+        "cpu_s": round(measured["cpu_s"], 2),
+        "cores": round(measured["cpu_s"] / seconds, 3),
+        "memory_mb": round(measured["memory_bytes"] / 1e6),
+        "streams": each,
+    }
+
+
 def run(job: Job, *, one_core: bool) -> dict[str, Any]:
     """Carry out a job in a process of its own and return what it measured.
 

@@ -1,7 +1,7 @@
 """Questions and answers of one judge, from its first frame to its end.
 
 An answer counts only for a question that is open: the token has to be one that was asked,
-of this judge, once. Anything else is a lie, and ends the judge.
+of this judge, once, and is next in order. Anything else is a lie, and ends the judge.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Exchange:
     def __init__(self, ring: Ring, channel: socket.socket, views: tuple[str, ...]) -> None:
         self._ring = ring
         self._views = views
-        self._open: dict[Token, int] = {}  # token -> slot
+        self._open: dict[Token, int] = {}  # token -> slot, in the order asked
         self._waiting: deque[tuple[Token, Picture, int]] = deque()
         self.channel = channel
 
@@ -74,10 +74,12 @@ class Exchange:
         if isinstance(said, Broke):
             raise LyingError(f"the judge broke ({said.name.lower()})")
         token, evidence = said
-        slot = self._open.pop(token, None)
-        if slot is None:
+        if token not in self._open:
             raise LyingError("the judge answered what it was not asked")
-        self._ring.wipe(slot)
+        if token != next(iter(self._open)):
+            # It looks at one picture after the other: this can be no answer to that question.
+            raise LyingError("the judge answered out of turn")
+        self._ring.wipe(self._open.pop(token))
         self._send_what_fits()
         return Answer(token, evidence)
 

@@ -74,3 +74,12 @@ class Judge(Protocol):
     def close(self) -> None:
         """End it. Safe to call twice."""
         ...
+
+
+@runtime_checkable
+class MayBeShared(Protocol):
+    """What a judge offers besides, if others wait for it too: to wait for a turn is no hang."""
+
+    def silent_s(self) -> float:
+        """For how many seconds it has owed an answer, to anybody, and given none."""
+        ...

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from safelight.errors import JudgeError
-from safelight.judge.judge import Judge, JudgeFault
+from safelight.judge.judge import Judge, JudgeFault, MayBeShared
 from safelight.types import Picture, Token
 
 HUNG_S: Final = 2.0  # no answer for so long while questions are open: it hangs
@@ -28,6 +28,7 @@ class Keeper:
 
     def __init__(self, judge: Judge, tell: Callable[[object], None]) -> None:
         self._judge = judge
+        self._shared = judge if isinstance(judge, MayBeShared) else None
         self._tell = tell
         self._open: set[Token] = set()
         self._heard_s = time.monotonic()
@@ -54,9 +55,14 @@ class Keeper:
 
     def overdue(self) -> JudgeFault | None:
         """Return a fault when the judge hangs."""
-        if self._restarting or not self._open or time.monotonic() - self._heard_s < HUNG_S:
+        if self._restarting or not self._open or self._silent_s() < HUNG_S:
             return None
         return JudgeFault("the judge hangs")
+
+    def _silent_s(self) -> float:
+        if self._shared is not None:
+            return self._shared.silent_s()
+        return time.monotonic() - self._heard_s
 
     def restart(self) -> None:
         """Begin a restart on a thread of its own; ``Restarted`` is told when it is over."""

@@ -3,9 +3,9 @@
 Two kinds of process run this file, both named ``safelight-judge``. The *template* loads the
 bundle once and shows it the bundle's own pictures; it never sees any other. For each judge
 that is wanted it forks: the *judge* has the networks in memory at once, seals itself, and
-looks at the pictures of one stream until its channel closes, it breaks, or its parent dies.
-Where loading started threads, the template is the fork of a third, ``safelight-load``, which
-then does nothing but wait: a process with threads cannot be shut in.
+looks at the pictures of one stream, or of those that share it, until its channel closes, it
+breaks, or its parent dies. Where loading started threads, the template is the fork of a third,
+``safelight-load``, which then does nothing but wait: a process with threads cannot be shut in.
 """
 
 from __future__ import annotations
