@@ -212,6 +212,20 @@ def _probe() -> Iterator[Finding]:
         yield fault("guard", "a frame left unjudged: do not use it, and please report it")
     else:
         yield ok("encoder", "H.264 and AAC into MP4", needed=True)
+        yield _first_look(report.versions.get("openvino"))
+
+
+def _first_look(version: str | None) -> Finding:
+    """Whether a quicker network looks first (docs/performance.md), and what would make it."""
+    if version is not None:
+        return ok("first look", f"bf16 by openvino {version}, which agrees with f32 here")
+    if not machine.has_bf16():
+        return ok("first look", "none: this processor does not compute bf16, f32 alone judges")
+    try:
+        says = f"openvino {metadata.version('openvino')} does not agree or saves nothing here"
+    except metadata.PackageNotFoundError:
+        says = "this processor computes bf16: pip install 'safelight[fast]' lets it look first"
+    return note("first look", f"{says}; f32 alone judges")
 
 
 def _state() -> Iterator[Finding]:
