@@ -22,10 +22,13 @@ from tests.cli.running import (
 
 from safelight import Report, policy_sha256, stand_in_folder
 from safelight.cli.event_line import EventLine
+from safelight.cli.processes import judges_of
 from safelight.testing import canary
 from safelight.testing.film import Film
 
 pytestmark = pytest.mark.slow
+
+OF_A_JUDGE = {"safelight-judge", "safelight-load"}
 
 
 def canary_film(path: Path) -> Path:
@@ -233,7 +236,7 @@ def test_a_stand_in_stamps_test_on_the_summary(tmp_path: Path) -> None:
 
 def test_a_guard_and_its_judge_are_hidden_and_end_together(tmp_path: Path) -> None:
     with started("guard", LIVE, "null:", "--quiet", cwd=tmp_path) as guard:
-        until(lambda: len(judges(guard.pid)) == 2)
+        until(lambda: len(judges_of(guard.pid)) == 1)
         for pid in (guard.pid, *judges(guard.pid)):
             limits = Path(f"/proc/{pid}/limits").read_text()
             assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
@@ -244,13 +247,14 @@ def test_a_guard_and_its_judge_are_hidden_and_end_together(tmp_path: Path) -> No
 
 
 def judges(guard: int) -> list[int]:
-    """The processes that ``ps`` shows as safelight-judge below a guard: template and judge."""
-    found = [guard]
+    """The processes of its judge below a guard: who loaded it, where it waits, template, judge."""
+    there = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            pid, name, parent = parsed(stat.read_text())
-            if name == "safelight-judge" and parent in found:
-                found.append(pid)
+            there.append(parsed(stat.read_text()))
+    found = [guard]
+    for above in found:  # which grows meanwhile
+        found += [pid for pid, name, parent in there if parent == above and name in OF_A_JUDGE]
     return found[1:]
 
 

@@ -206,16 +206,20 @@ def guarded(more: str = "", before: str = "", after: str = "") -> Run:
 
 
 def judge_of_this_process() -> int:
-    """The newest safelight-judge below this process."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    """The judge that a guard in this process started: forked by one of the same name."""
+    there: dict[int, tuple[str, int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            stat = (folder / "stat").read_text()
+            head, _, tail = stat.read_text().rpartition(") ")
         except OSError:
             continue
-        if "(safelight-judge)" in stat:
-            found.append((int(folder.name), int(stat.rpartition(")")[2].split()[1])))
-    pids = dict(found)
-    # A judge is forked by the template, which is a child of this process.
-    (judge,) = [pid for pid, parent in found if pids.get(parent) == os.getpid()]
+        there[int(stat.parent.name)] = (head.partition(" (")[2], int(tail.split()[1]))
+
+    def is_judge(pid: int) -> bool:
+        return there.get(pid, ("", 0))[0] == "safelight-judge"
+
+    def is_below(pid: int) -> bool:
+        return pid == os.getpid() or (pid in there and is_below(there[pid][1]))
+
+    (judge,) = [pid for pid in there if is_judge(pid) and is_judge(there[pid][1]) and is_below(pid)]
     return judge
