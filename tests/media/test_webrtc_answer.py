@@ -108,6 +108,25 @@ def test_a_service_that_is_watched_is_sent_nothing() -> None:
     asyncio.run(asyncio.wait_for(story(), 60))
 
 
+def test_from_who_watches_nothing_is_taken() -> None:
+    async def story() -> None:
+        watching, peer = RTCPeerConnection(), Peer(lambda: None)
+        for _ in range(2):  # one more than there is to watch
+            watching.addTrack(Camera(lambda at: shown(BENIGN, at)))
+        await watching.setLocalDescription(await watching.createOffer())
+        try:
+            await peer.give_out(
+                str(watching.localDescription.sdp), [Camera(lambda at: shown(BENIGN, at))]
+            )
+            ways = [way.currentDirection for way in peer._pc.getTransceivers()]
+            assert ways == ["sendonly", "sendonly"]
+        finally:
+            await peer.close()
+            await watching.close()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
 def test_an_answer_that_refuses_nothing_stays_as_it_is() -> None:
     async def story() -> None:
         peer = Peer(lambda: None)
