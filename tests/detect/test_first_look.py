@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,29 @@ def test_it_looks_first_only_where_it_agrees_and_saves_time(
     exact: Says, quick: Says, holds: bool
 ) -> None:
     assert FirstLook(exact, quick, BELOW).holds_here([BATCH] * 3) is holds
+
+
+def test_what_computes_in_another_thread_is_not_free() -> None:
+    class Elsewhere(Says):
+        def run(self, batch: Floats) -> Floats:
+            with ThreadPoolExecutor(1) as other:
+                return other.submit(super().run, batch).result()
+
+    exact = Says(0.0, spends_s=SLOW)
+    assert not FirstLook(exact, Elsewhere(0.0, spends_s=2 * SLOW), BELOW).holds_here([BATCH] * 3)
+
+
+@pytest.mark.parametrize("said", [0.5, float("nan")])
+def test_what_never_counts_does_not_look_first(said: float) -> None:
+    assert not FirstLook(Says(0.5, spends_s=SLOW), Says(said), BELOW).holds_here([BATCH] * 3)
+
+
+def test_one_that_breaks_in_the_self_test_leaves_f32_alone() -> None:
+    class Breaks:
+        def run(self, batch: Floats) -> Floats:
+            raise InferenceError("broke")
+
+    assert not FirstLook(Says(0.0, spends_s=SLOW), Breaks(), BELOW).holds_here([BATCH] * 3)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from safelight.detect import views
-from safelight.detect.onnx_bytes import Graph, Node, message, parse
+from safelight.detect.onnx_bytes import Field, Graph, Node, message, parse
 from safelight.detect.sexual_content import SexualContent
 from safelight.detect.thinning import thinned
 from safelight.errors import JudgeError
@@ -40,6 +40,10 @@ def pictures() -> list[Plane]:
     of = [views.from_rgb(np.clip(clean + change * s, 0, 255).astype(np.uint8)) for s in strengths]
     of += [scenes.picture_from_rgb(scenes.scene(at, (640, 360))) for at in (0.5, 2.0)]
     return [rendered(picture, kind) for picture in of for kind in ("reference", "whole")]
+
+
+def a_scene() -> Picture:
+    return scenes.picture_from_rgb(scenes.scene(0.5, (640, 360)))
 
 
 def rendered(picture: Picture, kind: str) -> Plane:
@@ -102,6 +106,27 @@ def test_a_convolution_of_another_shape_is_not_thinned(model: bytes) -> None:
     assert thinned(graph.as_bytes())[1] == 0
 
 
+def test_a_convolution_whose_padding_depends_on_its_steps_is_not_thinned(model: bytes) -> None:
+    graph = Graph(model)
+    for node in graph.nodes:
+        if node.op == "Conv" and node.ints("kernel_shape") == [3, 3]:
+            _set(node, "pads", None)
+            _set(node, "auto_pad", (4, 2, b"SAME_UPPER"))
+    assert thinned(graph.as_bytes())[1] == 0
+
+
+def test_a_network_whose_lists_are_packed_is_used_as_it_is(model: bytes) -> None:
+    graph = Graph(model)
+    for node in graph.nodes:
+        if sides := node.ints("kernel_shape"):
+            _set(node, "kernel_shape", (8, 2, bytes(sides)))
+    with pytest.raises(ValueError, match=r"."):
+        thinned(graph.as_bytes())
+    view = rendered(a_scene(), "whole")
+    packed, plain = (SexualContent(one).rows([view]) for one in (graph.as_bytes(), model))
+    assert np.array_equal(packed, plain)
+
+
 @pytest.mark.parametrize("model", [b"", b"\x08", b"\xff" * 20, b"\x0b\x00", b"\x3a\x05ab"])
 def test_what_is_no_model_is_an_error_and_does_not_load(model: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -116,3 +141,16 @@ def test_fields_are_read_and_written_alike(model: bytes) -> None:
     assert answers(graph.as_bytes(), np.zeros((1, 224, 224, 3), np.float32)).tolist() == (
         answers(model, np.zeros((1, 224, 224, 3), np.float32)).tolist()
     )
+
+
+def _set(node: Node, name: str, field: Field | None) -> None:
+    """Replace an attribute's value by a field; None: take the attribute away."""
+    fields: list[Field] = []
+    for number, kind, raw in parse(node.as_bytes()):
+        parts = parse(raw) if number == 5 and isinstance(raw, bytes) else []
+        if (1, 2, name.encode()) not in parts:
+            fields.append((number, kind, raw))
+        elif field is not None:
+            kept = [part for part in parts if part[0] in {1, 20}]
+            fields.append((number, kind, message([*kept, field])))
+    node._fields = fields

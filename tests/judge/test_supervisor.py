@@ -555,8 +555,11 @@ def test_a_judge_keeps_nothing_of_its_templates_channel(bundle: VerifiedBundle) 
     assert sum(name.startswith("socket:") for name in held) == 1
 
 
-def test_a_quicker_network_that_cannot_be_shut_in_is_left_out(bundle: VerifiedBundle) -> None:
-    judge = ProcessJudge(bundle, first_look_below=0.08, worker="tests.judge.first_look_stub")
+@pytest.mark.parametrize("stub", ["first_look_stub", "breaks_loading_stub"])
+def test_a_quicker_network_that_cannot_be_shut_in_or_loaded_is_left_out(
+    bundle: VerifiedBundle, stub: str
+) -> None:
+    judge = ProcessJudge(bundle, first_look_below=0.08, worker=f"tests.judge.{stub}")
     judge.start(lambda _: None)
     try:
         assert not judge.looks_first

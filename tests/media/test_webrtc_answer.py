@@ -68,6 +68,65 @@ def test_where_the_picture_is_refused_nothing_begins() -> None:
     asyncio.run(asyncio.wait_for(story(), 60))
 
 
+@pytest.mark.parametrize("said", ["a=sendrecv", "a=sendonly", "a=x"])
+def test_a_service_that_wants_to_send_too_sends_nothing(said: str) -> None:
+    async def story() -> None:
+        peer = Peer(lambda: None)
+        offer = await peer.offer([Camera(lambda at: shown(BENIGN, at)), Microphone()])
+        other, answer = await answered(offer, Watcher())
+        try:
+            await peer.answered(answer.replace("a=recvonly", said))
+            for way in peer._pc.getTransceivers():
+                assert way.currentDirection == ("inactive" if said == "a=sendonly" else "sendonly")
+                assert way.receiver.track is None
+        finally:
+            await peer.close()
+            await other.close()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_service_that_is_watched_is_sent_nothing() -> None:
+    async def story() -> None:
+        peer = Peer(lambda: None)
+        offer = await peer.ask(lambda _: None)
+        other = RTCPeerConnection()
+        other.addTrack(Camera(lambda at: shown(BENIGN, at)))
+        await other.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await other.setLocalDescription(await other.createAnswer())
+        try:
+            answer = str(other.localDescription.sdp).replace("a=sendonly", "a=sendrecv")
+            await peer.answered(answer)
+            assert {way.currentDirection for way in peer._pc.getTransceivers()} == {
+                "recvonly",
+                "inactive",
+            }
+        finally:
+            await peer.close()
+            await other.close()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_from_who_watches_nothing_is_taken() -> None:
+    async def story() -> None:
+        watching, peer = RTCPeerConnection(), Peer(lambda: None)
+        for _ in range(2):  # one more than there is to watch
+            watching.addTrack(Camera(lambda at: shown(BENIGN, at)))
+        await watching.setLocalDescription(await watching.createOffer())
+        try:
+            await peer.give_out(
+                str(watching.localDescription.sdp), [Camera(lambda at: shown(BENIGN, at))]
+            )
+            ways = [way.currentDirection for way in peer._pc.getTransceivers()]
+            assert ways == ["sendonly", "sendonly"]
+        finally:
+            await peer.close()
+            await watching.close()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
 def test_an_answer_that_refuses_nothing_stays_as_it_is() -> None:
     async def story() -> None:
         peer = Peer(lambda: None)

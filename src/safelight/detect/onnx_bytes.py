@@ -18,7 +18,7 @@ _FIXED: Final = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
 _MODEL_GRAPH: Final = 7
 _GRAPH_NODE, _GRAPH_OUTPUT, _GRAPH_SHAPES = 1, 12, 13
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_NAME, _ATTRIBUTE_INTS, _ATTRIBUTE_TYPE = 1, 8, 20
+_ATTRIBUTE_NAME, _ATTRIBUTE_TEXT, _ATTRIBUTE_INTS, _ATTRIBUTE_TYPE = 1, 4, 8, 20
 _INTS: Final = 7  # a type of attribute
 _VALUE_NAME: Final = 1
 
@@ -69,12 +69,12 @@ class Node:
 
     def ints(self, name: str) -> list[int]:
         """Return an attribute that is a list of whole numbers; empty when it has none."""
-        for number, _, raw in self._fields:
-            if number == _NODE_ATTRIBUTE:
-                parts = parse(_bytes(raw))
-                if (_ATTRIBUTE_NAME, _LENGTH, name.encode()) in parts:
-                    return [_int(v) for no, _, v in parts if no == _ATTRIBUTE_INTS]
-        return []
+        return [_int(v) for no, _, v in self._attribute(name) if no == _ATTRIBUTE_INTS]
+
+    def text(self, name: str) -> str:
+        """Return an attribute that is a text; empty when it has none."""
+        found = [_text(v) for no, _, v in self._attribute(name) if no == _ATTRIBUTE_TEXT]
+        return found[-1] if found else ""
 
     def set_ints(self, name: str, values: Sequence[int]) -> None:
         """Give an attribute that is there another list.
@@ -104,6 +104,14 @@ class Node:
     def as_bytes(self) -> bytes:
         """Return the node as the format has it."""
         return message(self._fields)
+
+    def _attribute(self, name: str) -> list[Field]:
+        for number, _, raw in self._fields:
+            if number == _NODE_ATTRIBUTE:
+                parts = parse(_bytes(raw))
+                if (_ATTRIBUTE_NAME, _LENGTH, name.encode()) in parts:
+                    return parts
+        return []
 
     def _texts(self, which: int) -> list[str]:
         return [_text(value) for number, _, value in self._fields if number == which]

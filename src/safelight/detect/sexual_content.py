@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
 
 from safelight.detect.bf16 import Bf16Network
 from safelight.detect.first_look import FirstLook
-from safelight.detect.runtime import HINT, Floats, Network
+from safelight.detect.runtime import Floats, Network
 from safelight.detect.thinning import thinned
 from safelight.detect.views import SIDE
-from safelight.errors import JudgeError
 from safelight.types import Plane
 
 LABELS: Final = ("sfw", "nsfw")
@@ -35,10 +35,9 @@ class SexualContent:
         Raises:
             JudgeError: it does not load, or is another network.
         """
-        try:
+        # What is written otherwise is used as it is; whether it is a network shows below.
+        with suppress(ValueError, IndexError):
             model, _ = thinned(model)
-        except ValueError as error:
-            raise JudgeError(f"network {_NAME} does not load (not ONNX)", HINT) from error
         self._network = Network(
             model,
             name=_NAME,

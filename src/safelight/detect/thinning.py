@@ -74,4 +74,6 @@ def _is_convolution(node: Node, *, side: int, step: int) -> bool:
         and node.ints("strides") == [step, step]
         and node.ints("dilations") in ([], [1, 1])
         and node.ints("pads") in ([], [side // 2] * 4)
+        # Padding that depends on the steps would shift what is looked at.
+        and node.text("auto_pad") in {"", "NOTSET"}
     )

@@ -61,7 +61,8 @@ class Desk:
         self._rota: Rota[Question] = Rota(_fresh_token)
         self._seats: dict[int, Sitter] = {}
         self._numbers: dict[Sitter, int] = {}
-        self._down: set[int | None] = set()  # told of a fault, and not restarted since
+        # Told of a fault, and not restarted since; since when, in seconds.
+        self._down: dict[int, float] = {}
         self._judge: Judge | None = None
         self._broken: str | None = "not started"
         self._replacing = False
@@ -90,7 +91,9 @@ class Desk:
                 self._seats[number] = seat
                 self._numbers[seat] = number
                 if self._broken is not None:
-                    self._down.add(number)
+                    # Broke since it was made ready, which nobody has told this one yet.
+                    self._down[number] = time.monotonic()
+                    seat.hear(JudgeFault(self._broken))
 
     def leave(self, seat: Sitter) -> float:
         """Unseat one; nothing is said to it any more. Return its CPU seconds, 0 if it had left."""
@@ -100,7 +103,7 @@ class Desk:
             if number is None:
                 return 0.0
             del self._seats[number]
-            self._down.discard(number)
+            self._down.pop(number, None)
             self._rota.leave(number)
         if not self._seats:
             with self._process:
@@ -127,7 +130,7 @@ class Desk:
             number = self._numbers.get(seat)
             if number is None or number in self._down:
                 return
-            self._down.add(number)
+            self._down[number] = time.monotonic()
             self._rota.withdraw(number)
         seat.hear(JudgeFault(what))
 
@@ -143,9 +146,9 @@ class Desk:
             if number is None:
                 raise JudgeError("the judge is closed", HINT)
             # While its question is known: whoever hangs the judge is suspect.
-            hangs = self.silent_s() >= keeper.HUNG_S
+            hangs = self._judge_silent_s() >= keeper.HUNG_S
             self._rota.withdraw(number)
-            self._down.add(number)  # it knows: it need not be told
+            self._down[number] = time.monotonic()  # it knows: it need not be told
             if hangs:
                 self._break("the judge hangs")
 
@@ -157,17 +160,25 @@ class Desk:
         """
         self.withdraw(seat)
         with self._process:
-            self._have_judge(self._numbers.get(seat))
+            with self._lock:
+                number = self._numbers.get(seat)
+            if number is None:  # it left meanwhile: a judge for nobody would never end
+                raise JudgeError("the judge is closed", HINT)
+            self._have_judge(number)
 
     def is_down(self, seat: Sitter) -> bool:
         """Whether a seat was told of a fault and has not restarted since."""
         with self._lock:
             return self._numbers.get(seat) in self._down
 
-    def silent_s(self) -> float:
-        """For how many seconds the judge has owed an answer, to anybody, and given none."""
+    def silent_s(self, seat: Sitter) -> float:
+        """For how many seconds the judge has owed an answer, to anybody, and given none; to a
+        seat that is not heard, for how long it has not been."""
         with self._lock:
-            return 0.0 if self._broken is not None else self._rota.silent_s(time.monotonic())
+            number = self._numbers.get(seat)
+            if number in self._down:
+                return time.monotonic() - self._down[number]
+            return self._judge_silent_s()
 
     def cpu_s(self, seat: Sitter) -> float:
         """Return a seat's share of the CPU seconds used so far, by the time it was served."""
@@ -192,6 +203,10 @@ class Desk:
 
     # --- the judge ------------------------------------------------------------------------
 
+    def _judge_silent_s(self) -> float:
+        """Called with ``_lock`` held."""
+        return 0.0 if self._broken is not None else self._rota.silent_s(time.monotonic())
+
     def _have_judge(self, number: int | None) -> None:
         """Have a judge that is well, and a seat that is heard. Called with ``_process`` held.
 
@@ -202,7 +217,7 @@ class Desk:
             raise JudgeError("the judge is closed", HINT)
         with self._lock:
             if self._broken is None:
-                self._down.discard(number)
+                self._heard_again(number)
                 return
             self._replacing = True
             self._missed.clear()
@@ -219,9 +234,13 @@ class Desk:
             raise
         with self._lock:
             self._judge, self._broken, self._replacing = judge, None, False
-            self._down.discard(number)
+            self._heard_again(number)
             if self._missed:
                 self._break(self._missed[0])
+
+    def _heard_again(self, number: int | None) -> None:
+        if number is not None:
+            self._down.pop(number, None)
 
     def _begin(self) -> Judge:
         judge = self._make()
@@ -301,7 +320,8 @@ class Desk:
             self._broken = what
             suspect = self._rota.broke(time.monotonic())
             told = [seat for number, seat in self._seats.items() if number not in self._down]
-            self._down.update(self._seats)
+            for number in self._seats:
+                self._down.setdefault(number, time.monotonic())
             blamed = None if suspect is None else self._seats.get(suspect)
         if blamed is not None:
             blamed.suspected()

@@ -175,9 +175,10 @@ class Seat:
             self._leave()
 
     def silent_s(self) -> float:
-        """For how many seconds the judge has owed an answer, to anybody, and given none."""
+        """For how many seconds the judge has owed an answer, to anybody, and given none; while
+        nothing that this seat asks is heard, for how long that is so."""
         desk = self._desk
-        return 0.0 if desk is None else desk.silent_s()
+        return 0.0 if desk is None else desk.silent_s(self)
 
     def cpu_seconds(self) -> float:
         """Return its share of the judge's CPU seconds so far, by the time it was served."""

@@ -98,7 +98,8 @@ class SharedJudge:
     def move(self, seat: Seat, desk: Desk) -> Desk:
         """Return the desk that a seat goes on at after a fault."""
         since_s = time.monotonic() - SUSPECT_S
-        against = sum(1 for at_s in seat.suspicions if at_s >= since_s)
+        # A copy: another stream's thread may add to them at this moment.
+        against = sum(1 for at_s in tuple(seat.suspicions) if at_s >= since_s)
         harmful = against >= SUSPECT_FAULTS and desk.seats > 1
         if desk is not self._common or not (seat.too_large or harmful):
             return desk

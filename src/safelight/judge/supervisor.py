@@ -25,7 +25,7 @@ from safelight.judge.exchange import Exchange, LyingError
 from safelight.judge.judge import Answer, JudgeFault
 from safelight.judge.ring import Ring
 from safelight.judge.sandbox import Layer
-from safelight.judge.template import FORK_S, HINT, Template, heard, layers_of
+from safelight.judge.template import FORK_S, HINT, NoReasonError, Template, heard, layers_of
 from safelight.judge.wire import WireError
 from safelight.judge.worker import MAX_CONTROL_BYTES
 from safelight.sealing import kernel
@@ -284,16 +284,19 @@ class ProcessJudge:
             self._drop_template()
         try:
             return self._fork(self._load())
-        except JudgeError:
-            if not self._looks_first:
+        except JudgeError as error:
+            loading = isinstance(error, NoReasonError) and self._first_look_below > 0
+            if not (self._looks_first or loading):
                 raise
-        # A quicker network that cannot be shut in, after an upgrade of its library perhaps, is
-        # left out: f32 can do without it.
+        # A quicker network that cannot be shut in, or whose library breaks or hangs as it loads,
+        # after an upgrade perhaps, is left out: f32 can do without it.
         self._drop_template()
         self._first_look_below = 0.0
         return self._fork(self._load())
 
     def _load(self) -> Template:
+        if self._closed:
+            raise JudgeError("the judge is closed", HINT)
         template = Template(self._bundle, self._worker, first_look_below=self._first_look_below)
         self._template, self._looks_first = template, template.looks_first
         kernel.trim_heap()  # what reading and handing over the bundle took and gave back

@@ -22,6 +22,10 @@ MEMORY_BYTES: Final = 1 << 30  # on top of what is loaded: an 8K picture takes l
 HINT: Final = "nothing was released; see safelight doctor, or reinstall safelight"
 
 
+class NoReasonError(JudgeError):
+    """It ended, or was not ready in time, and said nothing of why."""
+
+
 class Template:
     """One template process. One thread at a time; the thread that makes it must outlive it."""
 
@@ -33,6 +37,7 @@ class Template:
         ``first_look_below``: up to which score a quicker network may answer.
 
         Raises:
+            NoReasonError: it ends, or is not ready in time.
             JudgeError: it does not start, or gives wrong answers.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -111,17 +116,18 @@ class Template:
         try:
             return heard(self._control.recv(MAX_CONTROL_BYTES))
         except OSError as error:
-            raise JudgeError("the judge was not ready in time", HINT) from error
+            raise NoReasonError("the judge was not ready in time", HINT) from error
 
 
 def heard(message: bytes) -> dict[str, Any]:
     """Read what a judge says before its first frame.
 
     Raises:
-        JudgeError: it gives up, has ended, or says something else.
+        NoReasonError: it has ended.
+        JudgeError: it gives up, or says something else.
     """
     if not message:
-        raise JudgeError("the judge ended while it started", HINT)
+        raise NoReasonError("the judge ended while it started", HINT)
     try:
         said = json.loads(message)
     except (ValueError, RecursionError) as error:

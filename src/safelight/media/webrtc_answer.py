@@ -1,4 +1,4 @@
-"""What a service refuses in an answer, said in a way that aiortc takes."""
+"""What a service says in an answer, put so that aiortc takes it, and only what was offered."""
 
 from __future__ import annotations
 
@@ -17,26 +17,36 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = 0  # as a port (RFC 8843, section 7.3.3)
 _NO_PORT: Final = 9
+# What may be answered to an offer to send, or to receive, whatever is said (RFC 3264, section
+# 6.1). Nothing said is "sendrecv".
+_MAY: Final = {
+    "sendonly": {"sendrecv": "recvonly", "recvonly": "recvonly"},
+    "recvonly": {"sendrecv": "sendonly", "sendonly": "sendonly"},
+}
 
 
 def taken(answer: str, offer: str) -> str:
-    """Return an answer in which what is refused is inactive instead: nothing is sent or comes.
+    """Return an answer in which nothing goes a way that was not offered, and what is refused is
+    inactive instead.
 
-    A service without sound refuses that part of an offer, and then says nothing more of it;
-    aiortc 1.16 takes no part without keys and codecs. They are those of the part that is taken.
+    aiortc believes a service that wants to send where it was only offered to receive: it would
+    decode whatever comes, for nobody, and keep all of it. A service without sound refuses that
+    part of an offer, and then says nothing more of it; aiortc 1.16 takes no part without keys
+    and codecs. They are those of the part that is taken.
 
     Raises:
         UsageError: the picture is refused.
         Exception: whatever aiortc's parser raises; it is no answer.
     """
     said, asked = SessionDescription.parse(answer), SessionDescription.parse(offer)
+    offered = {part.rtp.muxId: part for part in asked.media}
     refused = [part for part in said.media if part.port == _REFUSED]
-    if not refused:
+    changed = [part for part in said.media if _hold_to_offer(part, offered)]
+    if not refused and not changed:
         return answer
     live = [part for part in said.media if part.port != _REFUSED]
     if not any(part.kind == "video" for part in live):
         raise UsageError("the service takes no picture", "see what it accepts")
-    offered = {part.rtp.muxId: part for part in asked.media}
     for part in refused:
         _make_inactive(part, live[0], offered[part.rtp.muxId])
     for group in said.group:
@@ -55,3 +65,11 @@ def _make_inactive(
     part.fmt, part.rtp.codecs = offered.fmt, offered.rtp.codecs
     part.ice, part.dtls, part.rtcp_mux = live.ice, live.dtls, True
     part.ice_candidates, part.ice_candidates_complete = [], True
+
+
+def _hold_to_offer(part: MediaDescription, offered: dict[str, MediaDescription]) -> bool:
+    """Let a part go no way that was not offered; return whether that changed it."""
+    asked, said = offered[part.rtp.muxId].direction or "sendrecv", part.direction or "sendrecv"
+    if asked in _MAY:
+        part.direction = _MAY[asked].get(said, "inactive")
+    return bool(part.direction != said)

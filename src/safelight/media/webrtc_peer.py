@@ -47,7 +47,7 @@ class Peer:
             UsageError: this is no offer that can be answered.
         """
         self._pc.on("track", on_track)
-        return await self._answer(offer)
+        return await self._answer(offer, "recvonly")
 
     async def give_out(self, offer: str, tracks: Sequence[MediaStreamTrack]) -> str:
         """Answer somebody who watches.
@@ -57,13 +57,16 @@ class Peer:
         """
         for track in tracks:
             self._pc.addTrack(track)
-        return await self._answer(offer)
+        return await self._answer(offer, "sendonly")
 
-    async def _answer(self, offer: str) -> str:
+    async def _answer(self, offer: str, way: str) -> str:
         if len(offer) > _MOST_SDP:
             raise UsageError("this offer is too long", "send SDP")
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            # Whatever was offered: what nobody reads would be decoded, and kept.
+            for part in self._pc.getTransceivers():
+                part.direction = way
             await self._pc.setLocalDescription(await self._pc.createAnswer())
         except Exception as error:
             # aiortc's parser has no error of its own: it asserts, and lets any other through.
