@@ -62,6 +62,18 @@ def test_who_waits_with_the_threads_is_told_apart(started: Made) -> None:
     assert above(waiting) == os.getpid()
 
 
+def test_who_waits_can_do_nothing_else(started: Made) -> None:
+    judge, _ = started
+    waiting = above(above(pid_of(judge)))
+    threads = list(Path(f"/proc/{waiting}/task").iterdir())
+    assert len(threads) > 1
+    for thread in threads:
+        status = (thread / "status").read_text()
+        assert "\nSeccomp:\t2\n" in status
+        assert "\nNoNewPrivs:\t1\n" in status
+    assert {os.readlink(one) for one in Path(f"/proc/{waiting}/fd").iterdir()} == {os.devnull}
+
+
 @pytest.mark.parametrize("whose", ["the waiting", "the template"])
 def test_a_killed_ancestor_takes_the_judge_with_it_and_another_comes(
     started: Made, whose: str

@@ -106,9 +106,9 @@ def sandbox(facts: Facts) -> Row:
         above = facts.watch.processes.get(judge.parent)
         if above is not None and _filters(judge) <= _filters(above) >= 0:
             found.append(f"judge {judge.pid}: no filter of its own besides its template's")
-    for template in facts.templates:
-        if template.status.get("Seccomp") != "2":
-            found.append(f"template {template.pid}: no filter of system calls")
+    for one in (*facts.templates, *facts.loaders):
+        if one.status.get("Seccomp") != "2":
+            found.append(f"{facts.who(one.pid)} {one.pid}: no filter of system calls")
     seen = "Seccomp 2, NoNewPrivs 1, no capabilities; opens 0 files, writes 0, dumps 0"
     return row("judge sealed", f"{len(facts.judges)} judges; wanted: {seen}", found)
 

@@ -78,6 +78,7 @@ __all__ = [
     "seal",
     "threads",
     "unsupported",
+    "wait_only",
 ]
 
 _OPEN_FILES: Final = 64  # of the template; a judge may open none
@@ -124,6 +125,15 @@ def prepare(memory_bytes: int, shared_bytes: int = 0) -> tuple[Layer, ...]:
         attempt(SYSTEM_CALLS, system_calls.restrict_template),
     )
     return (*layers, *_extra)
+
+
+def wait_only() -> tuple[Layer, ...]:
+    """Shut in a process with threads that only waits for a child. Never raises.
+
+    Namespaces, Landlock and powers bind one thread; a list of system calls binds all of them,
+    and leaves nothing to use the others for: no file, no socket, no program, no signal.
+    """
+    return *hide_this_process(), attempt(SYSTEM_CALLS, system_calls.restrict_waiting)
 
 
 def seal(*, read_from: int | None = None, write_to: int | None = None) -> tuple[Layer, ...]:

@@ -70,6 +70,9 @@ TEMPLATE_CALLS: Final = (
     "mlock2",
 )
 
+# What a process that only waits, for a template, needs besides; its idle threads need less.
+_WAITING_CALLS: Final = ("wait4", "waitid", "sched_yield")
+
 _PROT_EXEC: Final = 4
 _MAP_SHARED: Final = 1
 _MAP_ANONYMOUS: Final = 0x20
@@ -133,6 +136,15 @@ def restrict_judge(*, read_from: int | None = None, write_to: int | None = None)
     if write_to is not None:
         rules["write"] = ((Is(0, write_to),),)
     filters.load(JUDGE_CALLS, rules)
+
+
+def restrict_waiting() -> None:
+    """Allow every thread of this process ``JUDGE_CALLS`` and to wait for a child.
+
+    Raises:
+        OSError, RuntimeError: the filter is not in force.
+    """
+    filters.load((*JUDGE_CALLS, *_WAITING_CALLS), _JUDGE_RULES)
 
 
 def restrict_template() -> None:

@@ -120,7 +120,7 @@ def _leave_threads_behind(control: socket.socket) -> None:
         return
     control.close()
     sandbox.name_process("safelight-load")
-    sandbox.hide_this_process()
+    sandbox.wait_only()
     _, status = os.waitpid(child, 0)
     os._exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 3)
 
