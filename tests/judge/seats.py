@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import queue
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from safelight.bundle import trust
 from safelight.judge.judge import Answer, Judge, JudgeFault
 from safelight.judge.seat import Seat
 from safelight.judge.shared import SharedJudge
@@ -26,11 +24,6 @@ SAME = Token(1, 1, 1)  # what two sessions may well have alike
 VIEWS = ("frame",)
 Said = queue.Queue[Answer | JudgeFault]
 Plan = Callable[[int, Token, Picture], Reply]
-
-
-def stand_in() -> VerifiedBundle:
-    folder = trust.stand_in_folder("face")
-    return trust.verify(folder, allow_test=True, today=datetime.date(2026, 11, 22))
 
 
 def faked(bundle: VerifiedBundle, plan: Plan) -> tuple[SharedJudge, list[FakeJudge]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from safelight.bundle import trust
 from safelight.detect.runtime import InferenceError
 from safelight.errors import BundleError, JudgeError
 from safelight.judge.inprocess import InProcessJudge
@@ -19,12 +17,6 @@ from safelight.types import Evidence, Picture, PictureFormat, Scores, Token, Ver
 
 CLEAR = Scores(0.01, None, ("frame",))
 WAIT = 10.0
-
-
-@pytest.fixture(scope="module")
-def bundle() -> VerifiedBundle:
-    folder = trust.stand_in_folder("face")
-    return trust.verify(folder, allow_test=True, today=datetime.date(2026, 11, 22))
 
 
 @pytest.fixture

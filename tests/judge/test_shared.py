@@ -17,7 +17,6 @@ from tests.judge.seats import (
     faked,
     plain,
     seated,
-    stand_in,
     until,
 )
 from tests.judge.stub_judge import Order, drawn
@@ -39,11 +38,6 @@ from safelight.types import (
     Token,
     VerifiedBundle,
 )
-
-
-@pytest.fixture(scope="module")
-def bundle() -> VerifiedBundle:
-    return stand_in()
 
 
 def test_a_seat_is_a_judge(bundle: VerifiedBundle) -> None:

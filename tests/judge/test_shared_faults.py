@@ -17,7 +17,6 @@ from tests.judge.seats import (
     faked,
     plain,
     seated,
-    stand_in,
     until,
 )
 
@@ -28,11 +27,6 @@ from safelight.judge.keeper import Keeper, Restarted
 from safelight.judge.shared import SharedJudge
 from safelight.testing.fakes import Breaks, FakeJudge, Says, scores
 from safelight.types import Token, VerifiedBundle
-
-
-@pytest.fixture(scope="module")
-def bundle() -> VerifiedBundle:
-    return stand_in()
 
 
 def test_who_sits_down_as_the_judge_breaks_is_told(bundle: VerifiedBundle) -> None:

@@ -22,7 +22,6 @@ from tests.judge.seats import (
     pid_of,
     process_of,
     seated,
-    stand_in,
     until,
 )
 from tests.judge.stub_judge import Order, drawn
@@ -39,11 +38,6 @@ from safelight.types import (
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the judge is isolated on Linux")
-
-
-@pytest.fixture(scope="module")
-def bundle() -> VerifiedBundle:
-    return stand_in()
 
 
 @pytest.fixture

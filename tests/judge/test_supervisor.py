@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import queue
 import signal
@@ -17,7 +16,6 @@ from pathlib import Path
 import pytest
 from tests.judge.stub_judge import CLEAR, Order, drawn
 
-from safelight.bundle import trust
 from safelight.errors import JudgeError
 from safelight.judge import exchange, sandbox, supervisor
 from safelight.judge.judge import Answer, Judge, JudgeFault
@@ -33,19 +31,18 @@ Made = tuple[ProcessJudge, "queue.Queue[Answer | JudgeFault]"]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the judge is isolated on Linux")
 
 
-@pytest.fixture(scope="module")
-def bundle() -> VerifiedBundle:
-    folder = trust.stand_in_folder("face")
-    return trust.verify(folder, allow_test=True, today=datetime.date(2026, 11, 22))
-
-
-@pytest.fixture
-def started(bundle: VerifiedBundle) -> Iterator[Made]:
-    judge = ProcessJudge(bundle, worker=STUB)
+def running(bundle: VerifiedBundle, worker: str) -> Iterator[Made]:
+    """Yield a judge whose process runs ``worker``, and what it says; close it afterwards."""
+    judge = ProcessJudge(bundle, worker=worker)
     said: queue.Queue[Answer | JudgeFault] = queue.Queue()
     judge.start(said.put)
     yield judge, said
     judge.close()
+
+
+@pytest.fixture
+def started(bundle: VerifiedBundle) -> Iterator[Made]:
+    yield from running(bundle, STUB)
 
 
 def token(seq: int) -> Token:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,14 +10,12 @@ from pathlib import Path
 
 import pytest
 from tests.judge.stub_judge import CLEAR, Order, drawn
-from tests.judge.test_supervisor import WAIT, Made, bundle, ends, pid_of, token
+from tests.judge.test_supervisor import WAIT, Made, ends, pid_of, running, token
 
 from safelight.judge import sandbox
 from safelight.judge.judge import Answer, JudgeFault
-from safelight.judge.supervisor import ProcessJudge
 from safelight.types import VerifiedBundle
 
-__all__ = ["bundle"]
 THREADED = "tests.judge.threaded_stub"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the judge is isolated on Linux")
@@ -26,11 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the judge is is
 
 @pytest.fixture
 def started(bundle: VerifiedBundle) -> Iterator[Made]:
-    judge = ProcessJudge(bundle, worker=THREADED)
-    said: queue.Queue[Answer | JudgeFault] = queue.Queue()
-    judge.start(said.put)
-    yield judge, said
-    judge.close()
+    yield from running(bundle, THREADED)
 
 
 def above(pid: int) -> int:

@@ -117,25 +117,19 @@ class Detectors:
             JudgeError: an answer is wrong or missing, or the tests could not tell a judge
                 that always says the same from one that looks.
         """
-        tests = self._self_tests
-        if not any(t.sexual_min >= 0.5 for t in tests) or not any(
-            t.sexual_max <= 0.5 for t in tests
-        ):
+        low = next((test for test in self._self_tests if test.sexual_max <= 0.5), None)
+        high = next((test for test in self._self_tests if test.sexual_min >= 0.5), None)
+        if low is None or high is None:
             raise JudgeError(f"bundle {self._id} has no self-test of both kinds", _HINT)
-        if quick:
-            high = next(test for test in tests if test.sexual_min >= 0.5)
-            tests = (next(test for test in tests if test.sexual_max <= 0.5), high)
-        for test in tests:
+        for test in (low, high) if quick else self._self_tests:
             self._run_self_test(test)
-        if not quick and self._sexual is not None and not self.looks_first:
+        if not quick and self._sexual is not None and self._sexual.has_choice:
             # After f32 alone has answered for itself.
-            self.looks_first = self._sexual.choose(self._between())
+            self.looks_first = self._sexual.choose(self._between(low, high))
 
-    def _between(self) -> list[Plane]:
-        """Return views of the bundle's clear and its other picture, of four between them, and
-        of a camera that is covered."""
-        high = next(test for test in self._self_tests if test.sexual_min >= 0.5)
-        low = next(test for test in self._self_tests if test.sexual_max <= 0.5)
+    def _between(self, low: SelfTest, high: SelfTest) -> list[Plane]:
+        """Return views of a clear picture and another one, of four between them, and of a
+        camera that is covered."""
         ends = [
             pictures.render(
                 pictures.shown(_decode(self._pictures[test.file])), self._kinds[test.views[0]]

@@ -141,13 +141,6 @@ class Graph:
         found = [parse(_bytes(value)) for no, _, value in self._others if no == _GRAPH_OUTPUT]
         return [_text(value) for fields in found for no, _, value in fields if no == _VALUE_NAME]
 
-    def show(self, names: Iterable[str]) -> None:
-        """Make values between the layers answers too, after the network's own."""
-        self._others += [
-            (_GRAPH_OUTPUT, _LENGTH, message([(_VALUE_NAME, _LENGTH, name.encode())]))
-            for name in names
-        ]
-
     def maker(self, name: str) -> Node | None:
         """Return the node that makes a value; None for inputs and weights."""
         return next((node for node in self.nodes if name in node.outputs), None)

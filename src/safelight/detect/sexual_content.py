@@ -53,6 +53,11 @@ class SexualContent:
             if quick is not None:
                 self._first_look = FirstLook(self._network, quick, first_look_below)
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether a quicker form is there, of which ``choose`` was not asked yet."""
+        return self._first_look is not None
+
     def choose(self, views: Sequence[Plane]) -> bool:
         """Look with the quicker form first from now on, if that holds on these; say whether.
 

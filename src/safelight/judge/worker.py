@@ -73,7 +73,7 @@ def main(load: Load | None = None) -> NoReturn:
         what = f"the judge does not load ({type(error).__name__})"
         _say(control, {"failed": [what, _HINT]})
         os._exit(3)
-    _say(control, {"layers": layers, "looks_first": looks_first(detectors)})
+    _say(control, {"layers": layers, "looks_first": _looks_first(detectors)})
     _fork_when_asked(control, names, detectors)
 
 
@@ -84,7 +84,7 @@ def _load(bundle: VerifiedBundle, *, first_look_below: float) -> Looking:
     return Detectors(bundle, first_look_below=first_look_below)
 
 
-def looks_first(detectors: Looking) -> bool:
+def _looks_first(detectors: Looking) -> bool:
     """Whether a quicker network answers where it may."""
     return getattr(detectors, "looks_first", False) is True
 
