@@ -400,6 +400,36 @@ def test_a_judge_fault_covers_what_has_no_answer_and_starts_closed() -> None:
     assert book.engine.state is State.LIVE
 
 
+def test_in_a_call_a_card_leaves_when_the_judge_goes_and_again_with_the_next_frame() -> None:
+    """It went between two questions: nothing is held that could be covered instead."""
+    book = opened(CALL)
+    before = len(book.told)
+    book.feed(Fault(book.now_ns, FaultKind.JUDGE))
+    assert "card at 441ms cover" in book.told[before:]
+    chunk = Frame(12, 442, MS, book.now_ns, Sound(48000, np.zeros((1, 240), np.float32)))
+    book.feed(AudioArrived(book.now_ns, chunk))
+    book.feed(picture(13, "X", 13 * 40))
+    assert "sound 12 silent 442ms-447ms" in book.told, "it is heard with the card"
+    assert "cover 13 no_verdict" in book.told, "before its deadline"
+    assert book.open == [], "nobody is asked about it"
+    assert "state pending fault" in book.told
+    times = [command.pts_ns for command in book.commands if isinstance(command, EmitCard)]
+    assert 11 * 40 * NS_PER_MS < times[-1] < 12 * 40 * NS_PER_MS
+    book.feed(Fault(book.now_ns, FaultKind.JUDGE))
+    assert len([t for t in book.told if t.startswith("card")]) == 1, "it is on a card already"
+    for seq in range(14, 30):
+        show(book, seq)
+    assert book.engine.state is State.LIVE
+
+
+def test_a_stream_that_holds_pictures_goes_on_with_them_when_the_judge_goes() -> None:
+    book = opened()
+    book.feed(Fault(book.now_ns, FaultKind.JUDGE))
+    assert not [t for t in book.told if t.startswith("card")]
+    book.feed(picture(12, "X", 12 * 40))
+    assert book.open == [12], "an answer may still come in time"
+
+
 def test_three_faults_in_a_minute_interrupt_without_a_cool_down() -> None:
     book = opened()
     for at_s in (1, 30, 59):

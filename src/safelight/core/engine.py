@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from safelight.core import load
 from safelight.core.entry import Result
 from safelight.core.flow import Flow
 from safelight.core.gate import Gate
@@ -19,6 +20,7 @@ from safelight.core.policy import Policy, checked
 from safelight.core.sound import SoundHold
 from safelight.core.stream import NO_COOL_DOWN, CoolDown, Stream
 from safelight.types import (
+    NS_PER_MS,
     Absent,
     AbsentReason,
     Action,
@@ -101,12 +103,12 @@ class Engine:
     @property
     def wants_frame(self) -> bool:
         """Whether a patient source should be read on now."""
-        held = self._held
-        return (
-            self._ended is None
-            and not self._full(self._limits.backlog)
-            and len(held.outstanding) < self._limits.ahead
-        )
+        few = len(self._held.outstanding) < self._limits.ahead
+        return self._ended is None and few and self._has_room
+
+    @property
+    def _has_room(self) -> bool:
+        return not load.is_full(self._held.queue, self._limits.backlog, self._limits)
 
     @property
     def outstanding(self) -> int:
@@ -120,9 +122,8 @@ class Engine:
         times = [self._held.wake_ns(), self._sound.wake_ns()]
         if self._held.queue:
             head = self._held.queue[0]
-            decided = (
-                self._stream.state is State.INTERRUPTED or self._held.outcome(head) is not None
-            )
+            shut = self._stream.state is State.INTERRUPTED
+            decided = shut or self._held.outcome(head) is not None
             if decided and self._now_ns < head.due_ns:
                 times.append(head.due_ns)
             else:
@@ -192,6 +193,11 @@ class Engine:
             self._held.cut_reference()
             self._held.arrive_shut(self._now_ns, frame, frame.content, self._stream.reason)
             return
+        if barrier is Reason.FAULT and self._limits.at_once:
+            # Its judge is hardly back before its deadline, and nothing would leave until then.
+            shut = self._held.arrive_shut(self._now_ns, frame, frame.content, Reason.NO_VERDICT)
+            shut.barrier = barrier
+            return
         closed = barrier is not None or self._held.will_close()
         live = self._stream.state is State.LIVE and not closed
         self._out += self._held.arrive(
@@ -199,8 +205,7 @@ class Engine:
         )
 
     def _rises(self, frame: Frame) -> bool:
-        """Whether a frame has a number of its own; if not, verdicts could be mistaken for
-        one another's, and the stream ends."""
+        """Whether a frame has a number of its own; else verdicts could be mixed up: the end."""
         if self._flow.rises(frame):
             return True
         self._out.append(Drop(self._held.token(frame.seq), Reason.FAULT))
@@ -210,18 +215,8 @@ class Engine:
     def _too_many(self) -> bool:
         # A shell that floods the engine must not fill the memory; a patient one looks at
         # wants_frame, a live one is slower than its source.
-        return not self._limits.patient and self._full(4 * self._limits.backlog)
-
-    def _full(self, most: int) -> bool:
-        """Whether so many pictures are held, or so much, that no more may come."""
-        queue = self._held.queue
-        if len(queue) <= self._limits.bracket_frames + 1:
-            return len(queue) >= most  # a bracket has to fit, whatever the size
-        form = queue[0].picture.format
-        return (
-            len(queue) >= most
-            or len(queue) * form.width * form.height * 3 // 2 >= self._limits.held_bytes
-        )
+        limits = self._limits
+        return not limits.patient and load.is_full(self._held.queue, 4 * limits.backlog, limits)
 
     def _audio(self, event: AudioArrived) -> None:
         frame = event.frame
@@ -288,6 +283,11 @@ class Engine:
             self._stop(Outcome.FAULT)
         else:
             self._judge_gone(Reason.FAULT)
+            if self._limits.at_once and self._stream.state is State.LIVE and not self._held.queue:
+                # Until the next picture comes, which still lies behind this card.
+                at_ns = (self._last_out_pts_ns or 0) + NS_PER_MS
+                self._lone_card(at_ns)
+                self._sound.picture_left(at_ns, released=False)
             self._faults.append(self._now_ns)
             full = len(self._faults) == self._limits.faults_to_interrupt
             if full and self._now_ns - self._faults[0] <= self._limits.fault_window_ns:
@@ -326,20 +326,19 @@ class Engine:
             self._out += self._held.close_bracket(self._now_ns)
         last = self._last_out_pts_ns
         quiet = self._now_ns - self._last_out_now_ns
-        if (
-            last is not None
-            and self._ended is None
-            and not self._limits.patient
-            and not self._held.queue
-            and quiet >= self._stall_ns()
-        ):
-            action = Action.INTERRUPT if self._stream.state is State.INTERRUPTED else Action.COVER
+        waits = self._ended is None and not self._limits.patient and not self._held.queue
+        if last is not None and waits and quiet >= self._stall_ns():
             # The sound is not told: it may reach as far as the pictures, not as far as this.
-            self._out.append(EmitCard(last + quiet, action))
-            self._stream.shows(last + quiet, self._now_ns, released=False)
-            self._last_out_pts_ns = last + quiet
-            self._last_out_now_ns = self._now_ns
+            self._lone_card(last + quiet)
             self._stalled = True
+
+    def _lone_card(self, pts_ns: int) -> None:
+        """Show a card that stands for no frame."""
+        action = Action.INTERRUPT if self._stream.state is State.INTERRUPTED else Action.COVER
+        self._out.append(EmitCard(pts_ns, action))
+        self._stream.shows(pts_ns, self._now_ns, released=False)
+        self._last_out_pts_ns = pts_ns
+        self._last_out_now_ns = self._now_ns
 
     def _stall_ns(self) -> int:
         return self._limits.card_every_ns if self._stalled else self._limits.stall_ns
@@ -359,7 +358,7 @@ class Engine:
                 result = Result(Action.COVER, Reason.NO_VERDICT, None, (), None)
             if result is None or (not self._limits.patient and self._now_ns < entry.due_ns):
                 break
-            full = self._limits.patient and self._full(self._limits.backlog)
+            full = self._limits.patient and not self._has_room
             verdict = self._stream.walk(
                 entry, result, self._held, self._now_ns, may_wait=not (late or full)
             )
@@ -384,14 +383,13 @@ class Engine:
             self._stop(self._ended)
 
     def _head_pts_ns(self) -> int:
-        if self._held.queue:
-            return self._held.queue[0].frame.pts_ns
-        return self._last_out_pts_ns or 0
+        queue = self._held.queue
+        return queue[0].frame.pts_ns if queue else self._last_out_pts_ns or 0
 
     def _stop(self, outcome: Outcome) -> None:
         self._stopped = True
-        pts = self._last_out_pts_ns or 0
-        self._out.append(Record(StateChanged(self.state, Reason.END, pts, self._now_ns)))
+        note = StateChanged(self.state, Reason.END, self._last_out_pts_ns or 0, self._now_ns)
+        self._out.append(Record(note))
         self._out.append(Stop(outcome))
 
     def _note(self, what: str) -> None:

@@ -119,11 +119,12 @@ class Held:
         out += self._promote(entry, now_ns)
         return out
 
-    def arrive_shut(self, now_ns: int, frame: Frame, picture: Picture, reason: Reason) -> None:
+    def arrive_shut(self, now_ns: int, frame: Frame, picture: Picture, reason: Reason) -> Entry:
         """Take in a picture that is covered whatever it shows, and is not looked at."""
         entry = self._entry(now_ns, frame, picture)
         entry.shut = reason
         self.queue.append(entry)
+        return entry
 
     def _entry(self, now_ns: int, frame: Frame, picture: Picture) -> Entry:
         limits = self._limits

@@ -127,6 +127,11 @@ class Limits:
         )
 
     @property
+    def at_once(self) -> bool:
+        """Whether pictures leave as soon as they are judged (a call): none is held meanwhile."""
+        return not self.patient and not self.hold_ns
+
+    @property
     def bracket_span_ns(self) -> int:
         """After how much stream time or waiting a right end is asked for."""
         return self.hold_ns * self.bracket_span_permille // 1000

@@ -2,12 +2,15 @@
 
 A question that was given up is still in the judge's own queue, so it counts until its
 answer comes: otherwise a slow judge would be asked ever more, and answer ever later.
+And whether as much is held as may be.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from safelight.core.entry import Entry
 from safelight.core.limits import Limits
 from safelight.types import NS_PER_S, Token
 
@@ -55,3 +58,11 @@ class Load:
         since = now_ns - self._lost_after_ns
         ahead = outstanding + sum(1 for asked in self._given_up.values() if asked > since)
         return ahead > 0 and now_ns + (ahead + 1) * self._service_ns > deadline_ns
+
+
+def is_full(queue: Sequence[Entry], most: int, limits: Limits) -> bool:
+    """Whether so many pictures are held, or so much of them, that no more may come."""
+    if len(queue) <= limits.bracket_frames + 1:
+        return len(queue) >= most  # a bracket has to fit, whatever the size
+    form = queue[0].picture.format
+    return len(queue) >= most or len(queue) * form.width * form.height * 3 // 2 >= limits.held_bytes
