@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ BENIGN_S: Final = 2.0
 CANARY_S: Final = 0.6
 AFTER_S: Final = 2.9
 ROUND_S: Final = BENIGN_S + CANARY_S + AFTER_S
+LOUD: Final = 50.0  # root mean square of 16-bit samples
 LIKE: Final = 0.9  # correlation from which on a picture counts as the canary
 
 
@@ -51,6 +53,24 @@ def film(*, moving: bool) -> Iterator[Rgb]:
 
 def write_film(folder: Path, *, moving: bool = False) -> Path:
     return write_camera(folder / "camera.y4m", film(moving=moving), RATE)
+
+
+def write_sound(path: Path) -> Path:
+    """What the browser's microphone hears, over and over: tones that change and never pause.
+
+    A steady one would pass for noise, which browsers take out.
+    """
+    rate, heard, phase = 48_000, [], 0.0
+    for hz in np.random.default_rng(1).uniform(300, 2_500, 200):
+        angles = phase + 2 * np.pi * hz * np.arange(rate // 20) / rate
+        heard.append(np.sin(angles))
+        phase = float(angles[-1])
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes((np.concatenate(heard) * 12_000).astype("<i2").tobytes())
+    return path
 
 
 def _small(grey: Plane) -> NDArray[np.float64]:
@@ -108,6 +128,19 @@ def sort_out(watcher: Watcher) -> Came:
             came.most_like = max(came.most_like, like)
         came.kinds.append((seen.at_s, kind))
     return came
+
+
+def heard_under_cards(watcher: Watcher, came: Came) -> list[int]:
+    """Return, for each cover that begins after a picture, how many chunks of 20 ms of sound
+    came between its first card and its last."""
+    counts: list[int] = []
+    kinds = came.kinds
+    starts = [n for n in range(1, len(kinds)) if kinds[n - 1][1] != "card" == kinds[n][1]]
+    for start in starts:
+        end = next((n for n in range(start, len(kinds)) if kinds[n][1] != "card"), len(kinds))
+        inside = [loud for at, loud in watcher.loud if kinds[start][0] < at < kinds[end - 1][0]]
+        counts.append(sum(loud > LOUD for loud in inside))
+    return counts
 
 
 @contextlib.contextmanager
@@ -187,7 +220,8 @@ async def one_run(
     address: str, camera: Path, profile: Path, *, codec: str, wait_s: float, watch_s: float
 ) -> Watcher:
     """Publish from a browser, watch for a while, hang up."""
-    async with browser(address, camera, profile) as page:
+    heard = f"--use-file-for-fake-audio-capture={write_sound(camera.with_suffix('.wav'))}"
+    async with browser(address, camera, profile, heard) as page:
         await asyncio.sleep(wait_s)
         await page.run("watch = async () => {}")  # the page's own picture costs time too
         await publish(page, codec)

@@ -137,4 +137,6 @@ class Fan:
     def tracks(self) -> list[MediaStreamTrack]:
         """Return tracks of its own for one more peer."""
         order = sorted(self._tracks.items(), reverse=True)  # the picture first
-        return [self._relay.subscribe(track, buffered=False) for _, track in order]
+        # Pictures wait for nobody: the newest counts. Sound leaves in bursts, as soon as the
+        # picture after it is settled, and most of a burst would be lost.
+        return [self._relay.subscribe(track, buffered=kind == "audio") for kind, track in order]
