@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 from safelight.bundle import trust
+from safelight.core.policy import MOST_FIRST_LOOK
 from safelight.errors import BundleError
 from safelight.judge import sandbox
 from safelight.judge.judge import Judge
@@ -47,7 +49,9 @@ def shared_judge(
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     if allow_weak_sandbox and sandbox.unsupported() is not None:
         return SharedJudge(verified, make=lambda: _own(verified, allow_weak=True))
-    return SharedJudge(verified, allow_weak=allow_weak_sandbox)
+    # Where it is not installed, no stream has to be apart for it.
+    below = MOST_FIRST_LOOK if importlib.util.find_spec("openvino") is not None else 0.0
+    return SharedJudge(verified, allow_weak=allow_weak_sandbox, first_look_below=below)
 
 
 def judging(
@@ -60,8 +64,8 @@ def judging(
 ) -> Judging:
     """Return what is to judge a stream. Args are those of ``safelight.open``.
 
-    ``first_look_below``: see ``ProcessJudge``; for a judge of the stream's own only. A shared
-    one does not know the policies of those that share it, so there f32 alone judges.
+    ``first_look_below``: see ``ProcessJudge``. Where it is less than a shared judge goes by,
+    the stream gets one of its own.
 
     Raises:
         BundleError: the bundle does not verify, or a shared judge judges by another one.
@@ -69,6 +73,7 @@ def judging(
     if isinstance(judge, SharedJudge):
         judge = judge.seat()
     if isinstance(judge, Seat):
+        judge.first_look_below = first_look_below
         return Judging(_bundle_of(judge, bundle, test_bundle=test_bundle), judge, judge.apart)
     verified = verify_bundle(bundle, test_bundle=test_bundle)
     if judge is None:

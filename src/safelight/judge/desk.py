@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from safelight.errors import JudgeError
 from safelight.judge import keeper
 from safelight.judge.exchange import LyingError
-from safelight.judge.judge import Answer, Judge, JudgeFault
+from safelight.judge.judge import Answer, Judge, JudgeFault, MayLookFirst
 from safelight.judge.rota import Rota
 from safelight.types import Absent, AbsentReason, Picture, Token
 
@@ -68,6 +68,7 @@ class Desk:
         self._replacing = False
         self._missed: list[str] = []  # faults of the one that was just being made ready
         self._sending = False
+        self._looks_first = False
         self._cpu_before_s = 0.0
         self._closed = False
 
@@ -75,6 +76,11 @@ class Desk:
     def seats(self) -> int:
         """How many are seated."""
         return len(self._seats)
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether a quicker network has answered where it may, since a judge was last begun."""
+        return self._looks_first
 
     # --- seats ----------------------------------------------------------------------------
 
@@ -234,6 +240,7 @@ class Desk:
             raise
         with self._lock:
             self._judge, self._broken, self._replacing = judge, None, False
+            self._looks_first = isinstance(judge, MayLookFirst) and judge.looks_first
             self._heard_again(number)
             if self._missed:
                 self._break(self._missed[0])

@@ -81,6 +81,8 @@ class Seat:
         self._epoch = 0
         self._cpu_before_s = 0.0
         self._closed = threading.Event()
+        # Up to which score a quicker network may answer; set before it starts, by its policy.
+        self.first_look_below = 0.0
         self.too_large = False  # it showed what others would have to wait for too long
         self.suspicions: deque[float] = deque(maxlen=8)  # when the judge broke over it, seconds
 
@@ -103,6 +105,12 @@ class Seat:
     def apart(self) -> bool:
         """Whether it judges in another process, whose CPU time is not this one's."""
         return self._host.apart
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether a quicker network answers where it may (detect/first_look.py)."""
+        desk = self._desk
+        return desk is not None and desk.looks_first
 
     def start(self, listener: Listener) -> None:
         """Sit down; the first has the judge started.

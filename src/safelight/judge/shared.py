@@ -34,18 +34,22 @@ class SharedJudge:
         bundle: VerifiedBundle,
         *,
         allow_weak: bool = False,
+        first_look_below: float = 0.0,
         make: Callable[[], Judge] | None = None,
     ) -> None:
         """Make a judge that nobody uses yet.
 
         ``allow_weak``: run although layers of the sandbox that are required do not hold here.
+        ``first_look_below``: see ``ProcessJudge``; a seat whose stream leaves less room than
+        this gets a judge of its own.
         ``make``: another judge than one in a process of its own, of the same bundle.
         """
         self._bundle = bundle
-        self._make = make or (lambda: ProcessJudge(bundle, allow_weak=allow_weak))
-        self._apart = make is None
+        self._allow_weak = allow_weak
+        self._first_look_below = first_look_below
+        self._make = make
         self._lock = threading.Lock()
-        self._common = Desk(self._make)
+        self._common = self._desk(first_look_below)
         self._own: set[Desk] = set()
         self._gone_cpu_s = 0.0
         self._closed = False
@@ -58,7 +62,7 @@ class SharedJudge:
     @property
     def apart(self) -> bool:
         """Whether it judges in another process, whose CPU time is not this one's."""
-        return self._apart
+        return self._make is None
 
     def seat(self) -> Seat:
         """Return a ``Judge`` for one stream."""
@@ -87,9 +91,15 @@ class SharedJudge:
 
     # --- as a seat knows it ---------------------------------------------------------------
 
-    def place(self, _: Seat) -> Desk:
-        """Return the desk that a seat starts at."""
-        return self._common
+    def place(self, seat: Seat) -> Desk:
+        """Return the desk that a seat starts at.
+
+        Raises:
+            JudgeError: none takes anybody any more.
+        """
+        if seat.first_look_below >= self._first_look_below:
+            return self._common
+        return self._own_desk(seat)
 
     def takes(self, desk: Desk, size: int) -> bool:
         """Whether a picture of so many bytes is small enough for those who wait at a desk."""
@@ -103,12 +113,7 @@ class SharedJudge:
         harmful = against >= SUSPECT_FAULTS and desk.seats > 1
         if desk is not self._common or not (seat.too_large or harmful):
             return desk
-        with self._lock:
-            if self._closed:
-                raise JudgeError("the judge is closed", HINT)
-            own = Desk(self._make)
-            self._own.add(own)
-        return own
+        return self._own_desk(seat)
 
     def gone(self, _: Seat, desk: Desk) -> None:
         """Note that a seat has left a desk."""
@@ -116,3 +121,21 @@ class SharedJudge:
             if desk in self._own:
                 self._own.remove(desk)
                 self._gone_cpu_s += desk.all_cpu_s()
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _own_desk(self, seat: Seat) -> Desk:
+        with self._lock:
+            if self._closed:
+                raise JudgeError("the judge is closed", HINT)
+            own = self._desk(seat.first_look_below)
+            self._own.add(own)
+        return own
+
+    def _desk(self, first_look_below: float) -> Desk:
+        def make() -> Judge:
+            return ProcessJudge(
+                self._bundle, allow_weak=self._allow_weak, first_look_below=first_look_below
+            )
+
+        return Desk(self._make or make)
