@@ -11,7 +11,6 @@ import enum
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Final, NoReturn
 
 import numpy as np
@@ -534,7 +533,8 @@ class Calibration:
 class VerifiedBundle:
     """A bundle every file of which was checked. Minted only in bundle/trust.py.
 
-    ``files`` holds the checked bytes themselves: nothing is read from disk a second time.
+    ``files`` gives the checked bytes themselves, or raises BundleError: those that lie on disk
+    (bundle/pinned.py) are read anew each time, and checked anew. Whoever needs one twice keeps it.
     ``manifest`` holds the manifest's own bytes, and ``sha256`` their digest: it pins every file.
     """
 
@@ -556,8 +556,6 @@ class VerifiedBundle:
     def __post_init__(self, mint: object) -> None:
         if mint is not TRUST_MINT:
             raise NotMintedError("VerifiedBundle", "bundle/trust.py")
-        # What was checked cannot be exchanged afterwards.
-        object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
 
     def __reduce__(self) -> str:
         raise NotMintedError("VerifiedBundle", "bundle/trust.py")

@@ -21,7 +21,7 @@ from safelight.report import Tally
 from safelight.types import Picture, SafeFrame
 
 LIVE_BACKLOG: Final = 60  # pictures and chunks of sound that wait for a slow sink
-FILE_BACKLOG: Final = 8
+FILE_BACKLOG: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

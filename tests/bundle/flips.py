@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,19 +94,22 @@ def flipped_on_disk(path: Path, dice: random.Random) -> Iterator[int]:
 @contextmanager
 def flipped_when_read(target: tuple[str, str], dice: random.Random) -> Iterator[int]:
     """One bit of a package's file is another inside the block; the package is not touched."""
-    plain = reading.packaged
-    bit = dice.randrange(len(plain(*target, 1 << 30)) * 8)
+    plain = reading.open_packaged
+    with os.fdopen(plain(*target), "rb") as file:
+        content = bytearray(file.read())
+    bit = dice.randrange(len(content) * 8)
+    content[bit // 8] ^= 1 << bit % 8
 
-    def damaged(package: str, path: str, limit: int) -> bytes:
-        raw = plain(package, path, limit)
+    def damaged(package: str, path: str) -> int:
         if (package, path) != target:
-            return raw
-        content = bytearray(raw)
-        content[bit // 8] ^= 1 << bit % 8
-        return bytes(content)
+            return plain(package, path)
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            return os.dup(file.fileno())
 
-    trust.packaged = damaged  # type: ignore[attr-defined]
+    trust.open_packaged = damaged  # type: ignore[attr-defined]
     try:
         yield bit
     finally:
-        trust.packaged = plain  # type: ignore[attr-defined]
+        trust.open_packaged = plain  # type: ignore[attr-defined]

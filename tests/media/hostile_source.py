@@ -46,7 +46,7 @@ def sound(rate: int = 48000, channels: int = 2, value: float = 0.0, many: int = 
 def picture(number: int, level: int = 90) -> Callable[[Process], None]:
     def show(process: Process) -> None:
         planes = (np.full(s, level, np.uint8) for s in ((48, 64), (24, 32), (24, 32)))
-        process.show(number, BASE, Upright(FORM, *planes))
+        process.show(number, BASE, Upright(FORM, *planes), live=False)
 
     return show
 

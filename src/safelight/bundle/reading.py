@@ -1,4 +1,4 @@
-"""Reads files of a bundle: plain files only, whole, bounded, through no link."""
+"""Opens and reads files of a bundle: plain files only, whole, bounded, through no link."""
 
 from __future__ import annotations
 
@@ -30,14 +30,22 @@ def inside(folder: Path, path: str, limit: int) -> bytes:
     Raises:
         BundleError: it is not there, no plain file, or larger than ``limit`` bytes.
     """
+    return _take(open_inside(folder, path), path, limit)
+
+
+def open_inside(folder: Path, path: str) -> int:
+    """Open a file of the folder, following no link below it. The caller closes the descriptor.
+
+    Raises:
+        BundleError: it is not there.
+    """
     try:
-        handle = _open(folder, path)
+        return _open(folder, path)
     except OSError as error:
         raise BundleError(
             f"bundle folder {str(folder)!r}: {path} cannot be read ({error.strerror})",
             _HINT_FOLDER,
         ) from error
-    return _take(handle, path, limit)
 
 
 def inside_or_none(folder: Path, path: str, limit: int) -> bytes | None:
@@ -51,11 +59,13 @@ def inside_or_none(folder: Path, path: str, limit: int) -> bytes | None:
     return _take(handle, path, limit)
 
 
-def packaged(package: str, path: str, limit: int) -> bytes:
-    """Read a file that an installed package carries; the package is not run.
+def open_packaged(package: str, path: str) -> int:
+    """Open a file that an installed package carries; the package is not run.
+
+    The caller closes the descriptor.
 
     Raises:
-        BundleError: the package or the file is not there, or is larger than ``limit`` bytes.
+        BundleError: the package or the file is not there.
     """
     # find_spec does not run the package. Links are followed here: some installers link
     # packages into place, and the digest decides in any case.
@@ -66,10 +76,20 @@ def packaged(package: str, path: str, limit: int) -> bytes:
         )
     where = os.path.join(next(iter(spec.submodule_search_locations)), *path.split("/"))
     try:
-        handle = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         refuse(f"{package}: {path} cannot be read ({error.strerror})")
-    return _take(handle, f"{package}: {path}", limit)
+
+
+def check_plain(handle: int, what: str) -> None:
+    """Check that what was opened is a plain file.
+
+    Raises:
+        BundleError: it is none.
+        OSError: the system does not say.
+    """
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        refuse(f"{what} is not a plain file")
 
 
 def _open(folder: Path, path: str) -> int:
@@ -89,8 +109,7 @@ def _open(folder: Path, path: str) -> int:
 def _take(handle: int, what: str, limit: int) -> bytes:
     """Read at most ``limit`` bytes of a plain file and close it; one byte more is refused."""
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            refuse(f"{what} is not a plain file")
+        check_plain(handle, what)
         with os.fdopen(handle, "rb", closefd=False) as file:
             content = file.read(limit + 1)
     except OSError as error:

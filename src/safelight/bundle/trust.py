@@ -1,7 +1,8 @@
 """Bytes go in; a ``VerifiedBundle`` or a ``BundleError`` comes out. The only mint of it.
 
-Every file is read once, whole, into memory, and its bytes are checked there and kept: what
-was checked and what judges are the same bytes, whatever happens on disk in the meantime.
+Every file is opened once, checked, and kept open; whoever reads it gets bytes that were checked
+again, or an error (pinned.py): what was checked and what judges are the same bytes, whatever
+happens on disk in the meantime.
 """
 
 from __future__ import annotations
@@ -12,12 +13,20 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from safelight.bundle.manifest import InFolder, Manifest, View
-from safelight.bundle.reading import inside, inside_or_none, packaged, refuse
+from safelight.bundle.pinned import PinnedFiles
+from safelight.bundle.reading import (
+    inside,
+    inside_or_none,
+    open_inside,
+    open_packaged,
+    refuse,
+)
 from safelight.errors import BundleError
 from safelight.types import (
     TRUST_MINT,
@@ -111,12 +120,13 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
     _may_be_a_stand_in(manifest, allow_test=allow_test)
     _signed(folder, manifest, raw)
     _still_judges(manifest, today)
-    files: dict[str, bytes] = {}
+    files = PinnedFiles()
     for name, file in manifest.files.items():
         if isinstance(file.source, InFolder):
-            files[name] = inside(folder, file.source.file, file.bytes)
+            handle = open_inside(folder, file.source.file)
         else:
-            files[name] = packaged(file.source.package, file.source.path, file.bytes)
+            handle = open_packaged(file.source.package, file.source.path)
+        files.pin(name, handle, size=file.bytes, sha256=file.sha256)
     return _mint(manifest, raw, files)
 
 
@@ -154,10 +164,12 @@ def verify_again(raw: bytes, files: Mapping[str, bytes], *, sha256: str) -> Veri
     """
     if hashlib.sha256(raw).hexdigest() != sha256:
         refuse("its manifest is not the one that was verified")
-    return _mint(parse(raw), raw, files)
+    manifest, kept = parse(raw), dict(files)
+    _check(manifest, kept)
+    return _mint(manifest, raw, MappingProxyType(kept))
 
 
-def _mint(manifest: Manifest, raw: bytes, files: Mapping[str, bytes]) -> VerifiedBundle:
+def _check(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     if set(files) != set(manifest.files):
         refuse("its files are not those that the manifest names")
     for name, file in manifest.files.items():
@@ -165,6 +177,10 @@ def _mint(manifest: Manifest, raw: bytes, files: Mapping[str, bytes]) -> Verifie
             refuse(f"file {name} is not {file.bytes} bytes long")
         if hashlib.sha256(files[name]).hexdigest() != file.sha256:
             refuse(f"file {name} is not the one that was pinned (SHA-256 differs)")
+
+
+def _mint(manifest: Manifest, raw: bytes, files: Mapping[str, bytes]) -> VerifiedBundle:
+    """``files``: checked, and nobody else's: what was checked cannot be exchanged afterwards."""
     return VerifiedBundle(
         id=manifest.id,
         version=manifest.version,

@@ -1,7 +1,7 @@
 """Carries a verified bundle into the judge's process, as the very bytes that were verified.
 
-The judge never opens a bundle's folder: what changes there while a stream runs changes
-nothing, and a judge that is restarted judges with what the first one did.
+The judge never opens a bundle's folder, and checks each byte that reaches it: a judge that is
+started again judges with what the first one did, or not at all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from safelight.bundle import trust
+from safelight.bundle import pinned, trust
 from safelight.errors import BundleError
 from safelight.types import VerifiedBundle
 
@@ -24,10 +24,12 @@ def pack(bundle: VerifiedBundle) -> int:
     """Return a descriptor of anonymous memory that holds the bundle's bytes. The caller closes it.
 
     Raises:
+        BundleError: a file of it has become shorter. (``unpack`` finds whatever else.)
         OSError: there is no memory left.
     """
-    names = sorted(bundle.files)
-    sizes = [[name, len(bundle.files[name])] for name in names]
+    files = bundle.files
+    names = sorted(files)
+    sizes = [[name, pinned.size(files, name)] for name in names]
     head = json.dumps({"manifest": len(bundle.manifest), "files": sizes}).encode()
     handle = os.memfd_create("safelight-bundle", os.MFD_CLOEXEC)
     try:
@@ -36,7 +38,7 @@ def pack(bundle: VerifiedBundle) -> int:
             memory.write(head)
             memory.write(bundle.manifest)
             for name in names:
-                memory.write(bundle.files[name])
+                pinned.copy(files, name, memory)
     except BaseException:
         os.close(handle)
         raise

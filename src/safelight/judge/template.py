@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any, Final
 
-from safelight.errors import JudgeError
+from safelight.errors import BundleError, JudgeError
 from safelight.judge import carry
 from safelight.judge.sandbox import Layer
 from safelight.judge.worker import MAX_CONTROL_BYTES
@@ -108,6 +108,8 @@ class Template:
                 socket.send_fds(self._control, [order], [packed])
             finally:
                 os.close(packed)
+        except BundleError as error:
+            raise JudgeError(error.what, error.hint) from error
         except OSError as error:
             raise JudgeError("the judge ended while it started", HINT) from error
         return self._hear()

@@ -175,6 +175,7 @@ def _judge(
     except JudgeError as error:
         os.write(channel, json.dumps({"failed": [error.what, error.hint]}).encode())
         os._exit(3)
+    kernel.trim_heap()  # what the test took
     os.write(channel, json.dumps({"layers": [astuple(layer) for layer in layers]}).encode())
     try:
         while message := os.read(channel, QUESTION_BYTES + 1):

@@ -107,9 +107,9 @@ class Process:
         """Say something to the guard."""
         os.write(self.channel, pack(message))
 
-    def show(self, pts: int, time_base: Fraction, picture: Upright) -> None:
+    def show(self, pts: int, time_base: Fraction, picture: Upright, *, live: bool) -> None:
         """Show a picture to the guard; waits until there is a free slot."""
-        while SLOTS - len(self._free) >= self._ring.most_ahead(picture.format):
+        while SLOTS - len(self._free) >= self._ring.most_ahead(picture.format, live=live):
             freed = os.read(self.channel, SLOTS)
             if not freed:
                 os._exit(0)
@@ -139,10 +139,12 @@ def decode(process: Process, order: Order, seal: Callable[[Kind, int | None], No
         return _Viewing(container.container, tally, live=order.live, told=order.told)
 
     decoding = DecodingHere(opened, viewing, live=order.live)
-    _pass_on(process, decoding, iter(decoding))
+    _pass_on(process, decoding, iter(decoding), live=order.live)
 
 
-def _pass_on(process: Process, decoding: DecodingHere, frames: Iterator[Decoded]) -> None:
+def _pass_on(
+    process: Process, decoding: DecodingHere, frames: Iterator[Decoded], *, live: bool
+) -> None:
     said = False
     for decoded in frames:
         content = cast("Upright | Sound", decoded.content)
@@ -154,7 +156,7 @@ def _pass_on(process: Process, decoding: DecodingHere, frames: Iterator[Decoded]
             info = decoding.describe(content.format)
             sound = ToldSound(info.sound_rate or 0, info.sound_channels or 0)
             process.say(Opened(info.frame_rate, info.frames, info.duration_s, sound))
-        process.show(decoded.pts, decoded.time_base, content)
+        process.show(decoded.pts, decoded.time_base, content, live=live)
 
 
 def failure(error: BaseException, shown: str) -> Failed:

@@ -24,6 +24,8 @@ SLOTS: Final = 8
 # So many bytes of pictures may wait to be taken, unless they are two only.
 AHEAD_BYTES: Final = 64 * 1024 * 1024
 AHEAD_LEAST: Final = 2
+# A file waits for whoever reads it: more would only be memory.
+AHEAD_OF_FILE: Final = 3
 SLOT_BYTES: Final = 7680 * 4320 * 3 // 2  # the largest picture that is taken in (docs/media.md)
 RING_BYTES: Final = SLOTS * SLOT_BYTES  # of addresses: a page costs memory once it is written
 
@@ -90,10 +92,11 @@ class Outbox:
         os.close(handle)
         self._bytes: NDArray[np.uint8] = np.frombuffer(self._map, dtype=np.uint8)
 
-    def most_ahead(self, form: PictureFormat) -> int:
+    def most_ahead(self, form: PictureFormat, *, live: bool) -> int:
         """How many pictures of a format may wait: large ones fill memory."""
         size = form.width * form.height * 3 // 2
-        return max(AHEAD_LEAST, min(SLOTS, AHEAD_BYTES // size))
+        most = SLOTS if live else AHEAD_OF_FILE
+        return max(AHEAD_LEAST, min(most, AHEAD_BYTES // size))
 
     def put(self, slot: int, picture: Upright) -> None:
         """Copy a picture from libav's memory into a slot."""
