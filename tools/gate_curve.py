@@ -45,7 +45,7 @@ class OtherLimit(gate.BlockGate):
         if found.changed_permille >= self._permille:
             return gate.UNLIKE
         # Below another limit it is as if the default had not been reached.
-        return dataclasses.replace(found, changed_permille=0)
+        return dataclasses.replace(found, changed_permille=0, blocks=None)
 
 
 def main() -> None:

@@ -422,6 +422,19 @@ def test_in_a_call_a_card_leaves_when_the_judge_goes_and_again_with_the_next_fra
     assert book.engine.state is State.LIVE
 
 
+def test_a_judge_that_goes_while_a_source_stalls_lets_no_sound_run_ahead() -> None:
+    """A card is there already, far behind the last picture: that is no time to hear up to."""
+    book = opened(CALL)
+    book.feed(Tick(book.now_ns + CALL.stall_ns))
+    before = len(book.told)
+    chunk = Frame(12, 441, MS, book.now_ns, Sound(48000, np.zeros((1, 960), np.float32)))
+    book.feed(AudioArrived(book.now_ns, chunk))
+    book.feed(Fault(book.now_ns, FaultKind.JUDGE))
+    assert book.told[before:] == ["note judge fault"]
+    book.feed(Tick(book.now_ns + NS_PER_S))
+    assert [t for t in book.told if t.startswith("sound")] == ["sound 12 silent 441ms-461ms"]
+
+
 def test_a_stream_that_holds_pictures_goes_on_with_them_when_the_judge_goes() -> None:
     book = opened()
     book.feed(Fault(book.now_ns, FaultKind.JUDGE))

@@ -205,3 +205,47 @@ def test_what_inheriting_guarantees(
             above = [mean_blocks(p, q, 40 // s) > over for p, q, s in planes]
             assert np.logical_or.reduce(above).mean() < share
     assert BlockGate().compare(b, a) == likeness
+
+
+@given(seed=st.integers(0, 2**32 - 1), level=st.integers(1, 40), share=st.integers(1, 100))
+@settings(max_examples=150, deadline=None)
+def test_what_two_comparisons_with_a_third_picture_prove_is_what_comparing_says(
+    seed: int, level: int, share: int
+) -> None:
+    """Never close by proof and not by comparison: pixels would be taken for like unseen."""
+    rng = np.random.default_rng(seed)
+    gate, size = BlockGate(), SIZES[seed % 5]
+    third = picture(size)
+
+    def another() -> Picture:
+        change = np.zeros((size[1], size[0]), np.int16)
+        rows = max(1, size[1] * share // 100)
+        change[:rows] = rng.integers(-level, level + 1, (rows, size[0]))
+        half = rng.integers(-level, level + 1, (size[1] // 2, size[0] // 2)).astype(np.int16)
+        return changed(changed(third, "y", change), "uv"[seed % 2], half // 4)
+
+    one, other = another(), another()
+    ours, theirs = gate.compare(one, third), gate.compare(other, third)
+    if ours.proves_close(theirs):
+        assert gate.compare(one, other).close
+
+
+def test_two_small_differences_prove_two_pictures_close_and_larger_ones_prove_nothing() -> None:
+    gate, base = BlockGate(), picture((400, 400))
+    part = np.zeros((400, 400), np.int16)
+    part[:160] = 20
+    some = gate.compare(base, changed(base, "y", part))
+    corner = np.zeros((400, 400), np.int16)
+    corner[:40, :200] = 20
+    few = gate.compare(base, changed(base, "y", corner))
+    assert few.proves_close(few)
+    assert not some.proves_close(some)
+    assert not few.proves_close(some)
+    faint = gate.compare(base, changed(base, "y", noise((400, 400), 1)))
+    assert faint.close
+    assert not faint.proves_close(faint), "one and one make two, which is above a faint level"
+    # No blocks were counted where pictures are still, or of other formats.
+    assert gate.compare(base, base).blocks is None
+    assert not few.proves_close(gate.compare(base, base))
+    assert not UNLIKE.proves_close(UNLIKE)
+    assert not few.proves_close(gate.compare(base, picture((64, 64))))

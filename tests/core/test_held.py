@@ -13,6 +13,7 @@ import pytest
 
 from safelight import policies
 from safelight.core.entry import Entry
+from safelight.core.gate import BlockGate
 from safelight.core.held import Held, Views
 from safelight.core.limits import Limits
 from safelight.testing.fakes import VIEW, scores
@@ -26,6 +27,7 @@ from safelight.types import (
     Evidence,
     Frame,
     Picture,
+    PictureFormat,
     Reason,
 )
 
@@ -185,3 +187,27 @@ def test_a_frame_at_a_break_is_never_dropped_for_overload() -> None:
     frame = Frame(200, 200, MS, 0, symbol("A"))
     made.arrive(0, frame, symbol("A"), live=False, barrier=Reason.FAULT)
     assert made.queue[-1].barrier is Reason.FAULT
+
+
+def test_a_right_end_is_bound_by_proof_only_from_one_and_the_same_frame() -> None:
+    """Two frames that are each like *some* judged frame need not be like one another."""
+    proof = BlockGate().compare(symbol("A", PictureFormat(400, 400)), _one_block())
+    assert proof.proves_close(proof)
+    for same in (True, False):
+        made = held()  # whose table says that B and S differ
+        left = come(made, 0, "A", 0)
+        made.answer(0, left, CLEAR)
+        between = come(made, 1, "B", 40)
+        other = made._entry(0, Frame(2, 80, MS, 80 * NS_PER_MS, symbol("S")), symbol("S"))
+        between.like, other.like = (left, proof), (left if same else other, proof)
+        made.queue.append(other)
+        made._promote(other, 0)
+        assert (between.right is other) is same
+        assert other.like is None, "a chain of every judged frame would stay in memory"
+
+
+def _one_block() -> Picture:
+    base = symbol("A", PictureFormat(400, 400))
+    y = base.y.copy()
+    y[80:120, 80:120] += 60
+    return Picture(base.format, y, base.u, base.v)

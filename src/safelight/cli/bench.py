@@ -182,9 +182,8 @@ def _leaks(figures: dict[str, Any], scratch: Path) -> None:
 def _live(figures: dict[str, Any], clips: list[Path], scratch: Path, seconds: float) -> None:
     typer.echo("\nLive, 1280x720 at 30 a second, into null:")
     count = round(seconds * bench_films.RATE)
-    film = bench_films.moving(
-        scratch / "live.mp4", clips[0] if clips else None, bench_runs.LIVE_SIZE, count
-    )
+    clip = clips[0] if clips else None
+    film = bench_films.moving(scratch / "live.mp4", clip, bench_runs.LIVE_SIZE, count, live=True)
     for kind, name, hold_ms in (
         ("memory", "livestream, from memory", 250),
         ("memory", "call, from memory", 0),
@@ -209,9 +208,8 @@ def _streams(
     shared: bool,
 ) -> None:
     count = round(seconds * bench_films.RATE)
-    film = bench_films.moving(
-        scratch / "live.mp4", clips[0] if clips else None, bench_runs.LIVE_SIZE, count
-    )
+    clip = clips[0] if clips else None
+    film = bench_films.moving(scratch / "live.mp4", clip, bench_runs.LIVE_SIZE, count, live=True)
     way = "over RTMP, in copy mode" if copy else "into null:"
     typer.echo(f"\n{most} live streams side by side, 1280x720 at 30 a second, {way}")
     figures["streams"] = bench_runs.streams(most, film, scratch, seconds, copy=copy)

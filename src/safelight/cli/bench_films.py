@@ -14,19 +14,30 @@ from safelight.testing.drawings import Rgb
 from safelight.testing.film import Film, read_back
 
 RATE: Final = 30
+# Every two seconds, as services that take live streams ask for. Copy mode encodes a stream
+# anew from where it begins, or was covered, up to the next.
+LIVE_KEY_EVERY: Final = 2 * RATE
 _PAN: Final = 16  # pixels a frame
 CANARIES: Final = 10
 CLEAN_FRAMES: Final = 63  # a second to lift a cover, and more; no multiple of 30
 CANARY_FRAMES: Final = 40
 
 
-def moving(path: Path, clip: Path | None, size: tuple[int, int], count: int) -> Path:
-    """Write a clip's first pictures (a drawn scene's, when None), played to and fro."""
+def moving(
+    path: Path, clip: Path | None, size: tuple[int, int], count: int, *, live: bool = False
+) -> Path:
+    """Write a clip's first pictures (a drawn scene's, when None), played to and fro.
+
+    ``live``: with key frames as often as one who publishes live sends them.
+    """
+    key_every = LIVE_KEY_EVERY if live else None
     if clip is None:
-        return _write(path, size, (scenes.scene(index / RATE, size) for index in range(count)))
+        drawn = (scenes.scene(index / RATE, size) for index in range(count))
+        return _write(path, size, drawn, key_every)
     pictures = [canary.at_size(rgb, size) for rgb in _first(clip)]
     turn = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)] or [0]
-    return _write(path, size, (pictures[turn[index % len(turn)]] for index in range(count)))
+    played = (pictures[turn[index % len(turn)]] for index in range(count))
+    return _write(path, size, played, key_every)
 
 
 def still(path: Path, clip: Path | None, size: tuple[int, int], count: int) -> Path:
@@ -69,8 +80,10 @@ def _first(clip: Path) -> Iterator[Rgb]:
         yield shown.rgb
 
 
-def _write(path: Path, size: tuple[int, int], pictures: Iterator[Rgb]) -> Path:
-    with Film(path, size, rate=RATE) as film:
+def _write(
+    path: Path, size: tuple[int, int], pictures: Iterator[Rgb], key_every: int | None = None
+) -> Path:
+    with Film(path, size, rate=RATE, key_every=key_every) as film:
         for rgb in pictures:
             film.add(np.ascontiguousarray(rgb))
     return path

@@ -283,7 +283,8 @@ class Engine:
             self._stop(Outcome.FAULT)
         else:
             self._judge_gone(Reason.FAULT)
-            if self._limits.at_once and self._stream.state is State.LIVE and not self._held.queue:
+            shows_last = self._stream.state is State.LIVE and not self._stalled
+            if self._limits.at_once and shows_last and not self._held.queue:
                 # Until the next picture comes, which still lies behind this card.
                 at_ns = (self._last_out_pts_ns or 0) + NS_PER_MS
                 self._lone_card(at_ns)
@@ -330,7 +331,6 @@ class Engine:
         if last is not None and waits and quiet >= self._stall_ns():
             # The sound is not told: it may reach as far as the pictures, not as far as this.
             self._lone_card(last + quiet)
-            self._stalled = True
 
     def _lone_card(self, pts_ns: int) -> None:
         """Show a card that stands for no frame."""
@@ -339,6 +339,7 @@ class Engine:
         self._stream.shows(pts_ns, self._now_ns, released=False)
         self._last_out_pts_ns = pts_ns
         self._last_out_now_ns = self._now_ns
+        self._stalled = True
 
     def _stall_ns(self) -> int:
         return self._limits.card_every_ns if self._stalled else self._limits.stall_ns

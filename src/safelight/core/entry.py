@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from safelight.core.gate import Likeness
 from safelight.types import Action, Binding, Evidence, Frame, Picture, Reason, Scores, Token
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
     """One picture on its way. ``shut``: it is covered whatever anyone says of it; ``clock``
-    counts the breaks of the stream's flow before it."""
+    counts the breaks of the stream's flow before it; ``like``: which judged frame it was
+    compared with when it came, and how alike they are."""
 
     frame: Frame
     picture: Picture
@@ -26,6 +28,7 @@ class Entry:
     still_of: Entry | None = None
     left: Entry | None = None
     right: Entry | None = None
+    like: tuple[Entry, Likeness] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -36,9 +39,15 @@ class Entry:
         """Whether its deadline has come; a file's frames have none."""
         return self.deadline_ns is not None and now_ns >= self.deadline_ns
 
+    def is_surely_close_to(self, other: Entry) -> bool:
+        """Whether two that were compared with one and the same frame must be close."""
+        if self.like is None or other.like is None or self.like[0] is not other.like[0]:
+            return False
+        return self.like[1].proves_close(other.like[1])
+
     def untie(self) -> None:
         """Let it rest on nothing but itself."""
-        self.still_of = self.left = self.right = None
+        self.still_of = self.left = self.right = self.like = None
 
     def close(self, reason: Reason) -> None:
         """Have it covered, whatever anyone says of it from now on."""

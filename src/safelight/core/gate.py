@@ -6,7 +6,7 @@ detail (a canary moves the mean of a 16x9 block by 2, and its absolute differenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -37,12 +37,14 @@ STRONG_PERMILLE: Final = 150
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """``still``: nearly identical in every block. The others are shares of the area, 0 to 1000,
-    whose difference is above a faint, a visible and a strong level."""
+    whose difference is above a faint, a visible and a strong level. ``blocks``: what they were
+    counted from, where that was needed."""
 
     still: bool
     faint_permille: int
     changed_permille: int
     strong_permille: int
+    blocks: _Blocks | None = field(default=None, compare=False, repr=False)
 
     @property
     def close(self) -> bool:
@@ -52,6 +54,18 @@ class Likeness:
             and self.changed_permille < CHANGED_PERMILLE
             and self.strong_permille < STRONG_PERMILLE
         )
+
+    def proves_close(self, other: Likeness) -> bool:
+        """Whether two pictures must be close, since one is so like a third and ``other`` says
+        the other is.
+
+        A pixel of the two differs by no more than both its differences from the third together,
+        and so does a sum over a block. False proves nothing.
+        """
+        ours, theirs = self.blocks, other.blocks
+        if ours is None or theirs is None or ours.sums.shape != theirs.sums.shape:
+            return False
+        return _counted(_Blocks(ours.sums + theirs.sums, ours.pixels)).close
 
 
 UNLIKE: Final = Likeness(
@@ -85,14 +99,12 @@ class BlockGate:
                 _cell_sums(self._difference(a.v, b.v), CELL // 2) * 4,
             )
         )
-        stills = _blocks(cells, STILL_CELLS)
-        if not stills.above(STILL_HALVES) and stills.above(STIRRED_HALVES) < STIRRED_PERMILLE:
+        moved, stirred = _blocks(cells, STILL_CELLS).above(STILL_HALVES, STIRRED_HALVES)
+        if not moved and stirred < STIRRED_PERMILLE:
             # Close, too: no block of 40 pixels has a mean above 36/25 of two levels, and
             # above one and a half only those that lie mostly in what is stirred.
             return Likeness(True, 0, 0, 0)
-        changes = _blocks(cells, CHANGE_CELLS)
-        levels = (FAINT_HALVES, CHANGED_HALVES, STRONG_HALVES)
-        return Likeness(False, *(changes.above(halves) for halves in levels))
+        return _counted(_blocks(cells, CHANGE_CELLS))
 
     def _difference(self, a: Plane, b: Plane) -> Plane:
         """Return |a - b|; valid until the next call for a plane of this shape."""
@@ -144,25 +156,31 @@ def _fold(cells: NDArray[np.uint16]) -> NDArray[np.uint32]:
     return total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Blocks:
-    """``doubled``: twice the sum of differences of each block, in the plane where it is most;
-    ``pixels``: of how many luma pixels, or what counts as much."""
+    """``sums`` of the differences in each block, uint32 (planes, rows, columns); ``pixels``: of
+    how many luma pixels, or what counts as much."""
 
-    doubled: NDArray[np.uint32]
+    sums: NDArray[np.uint32]
     pixels: int
 
-    def above(self, halves: int) -> int:
-        """Return the share of blocks, rounded up to thousandths, above a level in any plane."""
-        count = int(np.count_nonzero(self.doubled > halves * self.pixels))
-        return -(-count * 1000 // self.doubled.size)
+    def above(self, *halves: int) -> list[int]:
+        """Return the shares of blocks, rounded up to thousandths, above each level in the plane
+        where the difference is most."""
+        doubled = self.sums.max(axis=0) * 2
+        counts = (int(np.count_nonzero(doubled > level * self.pixels)) for level in halves)
+        return [-(-count * 1000 // doubled.size) for count in counts]
+
+
+def _counted(changes: _Blocks) -> Likeness:
+    faint, visible, strong = changes.above(FAINT_HALVES, CHANGED_HALVES, STRONG_HALVES)
+    return Likeness(False, faint, visible, strong, changes)
 
 
 def _blocks(cells: NDArray[np.uint32], side: int) -> _Blocks:
     """Add up blocks of ``side`` x ``side`` of ``cells``, uint32 (planes, rows, columns)."""
     rows, columns = (min(side, length) for length in cells.shape[1:])
-    sums = _group(_group(cells, side, 1), side, 2)
-    return _Blocks(sums.max(axis=0) * 2, rows * columns * CELL * CELL)
+    return _Blocks(_group(_group(cells, side, 1), side, 2), rows * columns * CELL * CELL)
 
 
 def _group(sums: NDArray[np.uint32], cells: int, axis: int) -> NDArray[np.uint32]:

@@ -95,6 +95,7 @@ class Held:
         reference = self.reference
         if live and reference is not None and self._may_lean_on(reference):
             likeness = self._gate.compare(picture, reference.picture)
+            entry.like = (reference, likeness)
             # Inheriting must not put off a further view: it may see what the first cannot.
             due = self._turns.is_due(frame.pts_ns, limits.in_turn_every_ns)
             still = likeness.still and self._fresh(entry, reference)
@@ -187,7 +188,7 @@ class Held:
                 left is not None
                 and entry.barrier is None
                 and self._within(entry, left)
-                and self._gate.compare(other.picture, entry.picture).close
+                and self._are_close(other, entry)
             )
             if bound:
                 other.right = entry
@@ -202,6 +203,9 @@ class Held:
                 if other.right is entry:
                     other.right = None
         return out
+
+    def _are_close(self, a: Entry, b: Entry) -> bool:
+        return a.is_surely_close_to(b) or self._gate.compare(a.picture, b.picture).close
 
     def _ask(self, entry: Entry, now_ns: int) -> list[Command]:
         if self._too_late(entry, now_ns):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+import cv2
 import numpy as np
 
 from safelight.detect.bf16 import Bf16Network
@@ -20,7 +21,8 @@ PREPROCESSING: Final = "224x224 view, NHWC float32, BGR minus (104, 117, 123)"
 VIEW_KINDS: Final = frozenset({"reference", "whole", "left_square", "right_square"})
 _NAME: Final = "sexual_content"
 _SHAPE: Final = (SIDE, SIDE, 3)
-_MEAN_BGR: Final = np.array([104, 117, 123], dtype=np.float32)
+# Of a whole row, blue, green, red: an array of threes is many times as slow.
+_MEAN: Final = np.tile(np.array([104, 117, 123], dtype=np.float32), SIDE)
 
 
 class SexualContent:
@@ -84,6 +86,5 @@ class SexualContent:
 
 
 def _prepared(view: Plane) -> Floats:
-    batch = np.empty((1, SIDE, SIDE, 3), dtype=np.float32)
-    np.subtract(view[..., ::-1], _MEAN_BGR, out=batch[0])
-    return batch
+    rows = cv2.cvtColor(view, cv2.COLOR_RGB2BGR).reshape(len(view), -1)
+    return np.subtract(rows, _MEAN, dtype=np.float32).reshape(1, *view.shape)

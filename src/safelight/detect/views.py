@@ -11,7 +11,7 @@ al. 2020). Pixels are taken as square.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -60,12 +60,9 @@ def shown(picture: Picture) -> Plane:
     # neighbours (most that draw with the GPU). Blending is averaging before clipping: it dims
     # what chroma that alternates from sample to sample hides, down to a quarter. Repeating
     # shows it at full strength.
-    u, v = (
-        cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST)
-        for plane in (picture.u, picture.v)
-    )
+    planes = [picture.y, _doubled(picture.u), _doubled(picture.v)]
     # On uint8 this rounds and saturates, which is the clipping; it is exact to one level.
-    pixels = cv2.transform(cv2.merge([picture.y, u, v]), _matrix(picture.format))
+    pixels = cv2.transform(cv2.merge(planes), _matrix(picture.format))
     if min(width, height) >= _HALVED_FROM:
         pixels = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return pixels.astype(np.uint8, copy=False)
@@ -173,6 +170,17 @@ KINDS: Final[dict[str, Callable[[Plane], Plane]]] = {
 }
 
 
+def _doubled(plane: Plane) -> Plane:
+    """Repeat each sample in its 2 x 2 pixels: uint8 ``(h, w)`` to ``(2h, 2w)``."""
+    rows, columns = plane.shape
+    # A sample and itself beside it are one number of 16 bits: many times as fast as resizing.
+    pairs = plane.astype(np.uint16)
+    pairs *= 0x0101
+    twice = np.empty((rows, 2, columns), dtype=np.uint16)
+    twice[:] = pairs[:, np.newaxis]
+    return twice.view(np.uint8).reshape(2 * rows, 2 * columns)
+
+
 def _for_network(pixels: Plane, side: int) -> Plane:
     """Squash RGB to ``side`` x ``side``, as softly as the network's own resizing does."""
     rows, columns = pixels.shape[:2]
@@ -183,8 +191,12 @@ def _for_network(pixels: Plane, side: int) -> Plane:
         _SOFTEN if rows > side else _KEEP,
         borderType=cv2.BORDER_REPLICATE,
     )
-    view: Plane = np.clip(np.rint(small), 0, 255).astype(np.uint8)
-    return view
+    return _rounded(small)
+
+
+def _rounded(values: NDArray[Any]) -> Plane:
+    """Round to the nearest whole number, halves to even, and clip; nothing is below zero."""
+    return cv2.convertScaleAbs(values).astype(np.uint8, copy=False)
 
 
 def _matrix(layout: PictureFormat) -> NDArray[np.float32]:

@@ -28,17 +28,27 @@ _HINT = "name a place that can be written"
 class Film:
     """Writes drawings to an MP4. The file has its name only once it is whole.
 
+    ``key_every``: a key frame at least every so many pictures; x264's own choice when None.
+
     Raises:
         SinkError: it cannot be written, on entering or on leaving.
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], *, rate: int = 30, lossless: bool = False
+        self,
+        path: Path,
+        size: tuple[int, int],
+        *,
+        rate: int = 30,
+        lossless: bool = False,
+        key_every: int | None = None,
     ) -> None:
         self._path = path
         self._options: dict[str, object] = (
             {"preset": "ultrafast", "qp": "0"} if lossless else {"preset": "veryfast", "crf": "20"}
         )
+        if key_every is not None:
+            self._options["g"] = str(key_every)
         self._part = path.with_name(path.name + ".part")
         self._size = size
         self._rate = rate
