@@ -1,6 +1,6 @@
 """Guarded tracks for aiortc: what goes in is judged, what comes out may leave.
 
-The only module that knows aiortc. One event loop belongs to a call; frames cross from it to
+One event loop belongs to a call; frames cross from it to
 the guard's threads and back, and neither ever waits for the other.
 """
 
