@@ -150,7 +150,9 @@ SEAMS: Final = {
     "aiortc": (
         "safelight.media.webrtc",
         "safelight.media.webrtc_answer",
+        "safelight.media.webrtc_heard",
         "safelight.media.webrtc_peer",
+        "safelight.media.webrtc_reports",
         "safelight.call",
         "safelight.call_server",
         "safelight.call_incoming",

@@ -93,6 +93,30 @@ def test_the_first_frame_is_a_picture(tmp_path: Path) -> None:
     assert sum(cast(Sound, f.content).samples.shape[1] for f in made.sounds) >= 43_000
 
 
+def test_sound_begins_with_the_first_picture_not_a_chunk_later(tmp_path: Path) -> None:
+    """Where a picture begins within a chunk, as after a sound codec's own delay (Matroska)."""
+    path = write_video(
+        tmp_path / "s.mov", range(5, 1000, 33), time_base=Fraction(1, 1000),
+        extra=lambda container, _: _pcm(container),
+    )  # fmt: skip
+    made = read(path)
+    (first, *_) = made.sounds
+    behind_ns = first.pts_ns - made.frames[0].pts_ns
+    assert 0 <= behind_ns < 1_000_000
+    heard = sum(cast(Sound, f.content).samples.shape[1] for f in made.sounds)
+    assert heard == pytest.approx(0.995 * 48_000, abs=48)
+
+
+def _pcm(container: OutputContainer) -> Later:
+    sound = container.add_stream("pcm_s16le", rate=48000, layout="mono")
+
+    def later() -> None:
+        container.mux(sound.encode(sound_frame(1.0, 48000, "mono", "s16")))
+        container.mux(sound.encode(None))
+
+    return later
+
+
 @pytest.mark.parametrize("rate", [1, 50, 3999])
 def test_sound_that_would_grow_without_end_is_left_behind(tmp_path: Path, rate: int) -> None:
     """Found by fuzzing: 5 kB at 1 Hz took 5.3 GB to bring to 48 kHz."""

@@ -153,6 +153,22 @@ def test_a_slow_first_picture_does_not_set_sound_apart_for_good() -> None:
         assert abs(at - ms(40 * step)) <= ms(30)
 
 
+@pytest.mark.parametrize(("said", "at"), [(-60, 0), (60, 120), (-400, 60), (400, 60)])
+def test_what_reports_say_counts_where_it_is_near_to_when_things_came(said: int, at: int) -> None:
+    """Sound came 60 ms later than its picture, as from behind a jitter buffer."""
+    sync = LipSync()
+    for step in range(50):
+        sync.picture(ms(40 * step), ms(40 * step), ms(9_000))
+        where = sync.sound(ms(40 * step), ms(40 * step + 60), ms(9_060 + said))
+        assert where == ms(40 * step + at)
+
+
+def test_one_track_that_says_nothing_leaves_the_other_unheard() -> None:
+    sync = LipSync()
+    sync.picture(0, 0)
+    assert sync.sound(0, ms(60), ms(9_000)) == ms(60)
+
+
 def test_sound_without_a_picture_lies_nowhere() -> None:
     assert LipSync().sound(0, 0) is None
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
+import numpy as np
+
 from safelight.media.av_decode import Decoded
 from safelight.media.tally import Tally
-from safelight.types import NS_PER_S, Frame, Gap, Picture, PictureFormat
+from safelight.types import NS_PER_S, Frame, Gap, Picture, PictureFormat, Sound
 
 _JUMP_NS: Final = NS_PER_S
 # Sound that waits for a first picture: about 40 s of it at 48 kHz.
@@ -69,14 +71,28 @@ class Flow:
         """Yield the sound that came before the first picture but is not older than it."""
         while self._waiting:
             decoded, arrived_ns = self._waiting.popleft()
-            if _ns(decoded.pts, decoded.time_base) >= at_ns:
-                yield self._frame(decoded, arrived_ns, None)
+            left = _from(decoded, at_ns)
+            if left is not None:
+                yield self._frame(left, arrived_ns, None)
             else:
                 self._tally.add("audio", "chunk older than the first picture")
 
     def _frame(self, decoded: Decoded, arrived_ns: int, gap: Gap | None) -> Frame:
         seq, self._seq = self._seq, self._seq + 1
         return Frame(seq, decoded.pts, decoded.time_base, arrived_ns, decoded.content, gap)
+
+
+def _from(decoded: Decoded, at_ns: int) -> Decoded | None:
+    """Return what of a chunk of sound is not older than ``at_ns``; None if nothing is."""
+    sound = decoded.content
+    early_ns = at_ns - _ns(decoded.pts, decoded.time_base)
+    if early_ns <= 0 or not isinstance(sound, Sound):
+        return decoded
+    early = -(-early_ns * sound.rate // NS_PER_S)
+    if early >= sound.samples.shape[1] or decoded.time_base != Fraction(1, sound.rate):
+        return None
+    samples = np.ascontiguousarray(sound.samples[:, early:])
+    return Decoded(decoded.pts + early, decoded.time_base, Sound(sound.rate, samples))
 
 
 def _ns(pts: int, time_base: Fraction) -> int:

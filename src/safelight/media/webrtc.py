@@ -1,6 +1,6 @@
 """Guarded tracks for aiortc: what goes in is judged, what comes out may leave.
 
-The only module that knows aiortc. One event loop belongs to a call; frames cross from it to
+One event loop belongs to a call; frames cross from it to
 the guard's threads and back, and neither ever waits for the other.
 """
 
@@ -17,6 +17,7 @@ import av
 from safelight.errors import SinkLostError, SourceLostError, UsageError
 from safelight.media.interface import Sink, Source
 from safelight.media.webrtc_extra import missing
+from safelight.media.webrtc_heard import HeardTrack
 from safelight.media.webrtc_sink import TrackSink
 from safelight.media.webrtc_source import TrackSource
 
@@ -152,7 +153,8 @@ class Tracks:
                     what = "a track gave something encoded, which cannot be judged"
                     self._source.fail(SourceLostError(what, "give a track of decoded frames"))
                     return
-                self._source.offer(frame)
+                ahead_ns = track.ahead_ns if isinstance(track, HeardTrack) else None
+                self._source.offer(frame, ahead_ns)
         except (MediaStreamError, asyncio.CancelledError):
             if track.kind == "video":
                 self._source.end()

@@ -2,7 +2,8 @@
 
 RTP counts sound and picture each from a number of its own, so the two say nothing of one
 another. What they share is when they come: of two that were taken at one moment, the least
-delayed come together.
+delayed come together, or nearly. How nearly, the sender's own reports say; they are believed
+where they are near that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from safelight.types import NS_PER_MS, NS_PER_S
 _WINDOW_NS: Final = 2 * NS_PER_S
 # Smaller shifts are not made: each one cuts or stretches sound where nothing is wrong with it.
 _TOLERANCE_NS: Final = 25 * NS_PER_MS
+# Jitter buffers and few pictures a second explain so much. Whoever sends can say anything:
+# sound said to be of long ago would leave without the picture that it came with.
+_BELIEVED_NS: Final = 250 * NS_PER_MS
 
 
 class _LeastDelay:
@@ -46,16 +50,18 @@ class LipSync:
         self._picture_ns: int | None = None
         self._last_picture_ns: int | None = None
         self._shift_ns: int | None = None
+        self._picture_ahead_ns: int | None = None
 
-    def picture(self, pts_ns: int, arrived_ns: int) -> None:
-        """Note a picture."""
+    def picture(self, pts_ns: int, arrived_ns: int, ahead_ns: int | None = None) -> None:
+        """Note a picture. ``ahead_ns``: how far its sender says its clock is ahead of pts."""
+        self._picture_ahead_ns = ahead_ns
         last = self._last_picture_ns
         if last is not None and abs(pts_ns - last) > NS_PER_S:
             self._pictures.forget()  # another clock
         self._last_picture_ns = pts_ns
         self._picture_ns = self._pictures.note(pts_ns, arrived_ns)
 
-    def sound(self, pts_ns: int, arrived_ns: int) -> int | None:
+    def sound(self, pts_ns: int, arrived_ns: int, ahead_ns: int | None = None) -> int | None:
         """Return where a chunk of sound lies on the picture's clock, in ns.
 
         None while no picture has come: there is nothing that it could go with.
@@ -64,6 +70,10 @@ class LipSync:
         if self._picture_ns is None:
             return None
         shift = sounds_ns - self._picture_ns
+        if ahead_ns is not None and self._picture_ahead_ns is not None:
+            said = ahead_ns - self._picture_ahead_ns
+            if abs(said - shift) <= _BELIEVED_NS:
+                shift = said
         if self._shift_ns is None or abs(shift - self._shift_ns) > _TOLERANCE_NS:
             self._shift_ns = shift
         return pts_ns + self._shift_ns

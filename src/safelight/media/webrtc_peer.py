@@ -8,6 +8,8 @@ from typing import Final
 from safelight.errors import UsageError
 from safelight.media import webrtc_answer
 from safelight.media.webrtc_extra import missing
+from safelight.media.webrtc_heard import HeardTrack
+from safelight.media.webrtc_reports import NotedTrack, Reports, SharedClock
 
 try:
     from aiortc import (
@@ -33,6 +35,7 @@ class Peer:
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._gone = gone
         self._is_gone = False
+        self._clock = SharedClock()
         self._pc.on("connectionstatechange", self._changed)
 
     @property
@@ -46,7 +49,7 @@ class Peer:
         Raises:
             UsageError: this is no offer that can be answered.
         """
-        self._pc.on("track", on_track)
+        self._hear(on_track)
         return await self._answer(offer, "recvonly")
 
     async def give_out(self, offer: str, tracks: Sequence[MediaStreamTrack]) -> str:
@@ -56,7 +59,8 @@ class Peer:
             UsageError: this is no offer that can be answered.
         """
         for track in tracks:
-            self._pc.addTrack(track)
+            noted = NotedTrack(track, self._clock)
+            Reports(self._pc.addTrack(noted), noted, self._clock)
         return await self._answer(offer, "sendonly")
 
     async def _answer(self, offer: str, way: str) -> str:
@@ -77,17 +81,27 @@ class Peer:
     async def offer(self, tracks: Sequence[MediaStreamTrack]) -> str:
         """Return the offer with which to publish these tracks."""
         for track in tracks:
-            self._pc.addTransceiver(track, direction="sendonly")
+            noted = NotedTrack(track, self._clock)
+            made = self._pc.addTransceiver(noted, direction="sendonly")
+            Reports(made.sender, noted, self._clock)
         await self._pc.setLocalDescription(await self._pc.createOffer())
         return str(self._pc.localDescription.sdp)
 
     async def ask(self, on_track: Callable[[MediaStreamTrack], None]) -> str:
         """Return the offer with which to watch somebody; each track goes to ``on_track``."""
-        self._pc.on("track", on_track)
+        self._hear(on_track)
         for kind in ("video", "audio"):
             self._pc.addTransceiver(kind, direction="recvonly")
         await self._pc.setLocalDescription(await self._pc.createOffer())
         return str(self._pc.localDescription.sdp)
+
+    def _hear(self, on_track: Callable[[MediaStreamTrack], None]) -> None:
+        def came(track: MediaStreamTrack) -> None:
+            parts = [part.receiver for part in self._pc.getTransceivers()]
+            receiver = next(part for part in parts if part.track is track)
+            on_track(HeardTrack(track, receiver))
+
+        self._pc.on("track", came)
 
     async def answered(self, answer: str) -> None:
         """Take in the answer to ``offer`` or ``ask``.

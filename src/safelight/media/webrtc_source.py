@@ -40,6 +40,7 @@ _NANOSECOND: Final = Fraction(1, NS_PER_S)
 class _Came:
     frame: av.VideoFrame | av.AudioFrame
     arrived_ns: int
+    ahead_ns: int | None
 
 
 class TrackSource:
@@ -59,9 +60,12 @@ class TrackSource:
 
     # --- what the event loop calls ----------------------------------------------------------
 
-    def offer(self, frame: av.VideoFrame | av.AudioFrame) -> None:
-        """Take in a decoded frame that came just now. Never waits."""
-        came = _Came(frame, time.monotonic_ns())
+    def offer(self, frame: av.VideoFrame | av.AudioFrame, ahead_ns: int | None = None) -> None:
+        """Take in a decoded frame that came just now. Never waits.
+
+        ``ahead_ns``: how far the sender's clock is ahead of the frame's pts, if it said so.
+        """
+        came = _Came(frame, time.monotonic_ns(), ahead_ns)
         with self._changed:
             if self._end is not None:
                 return
@@ -168,7 +172,7 @@ class TrackSource:
         frame, arrived_ns = came.frame, came.arrived_ns
         if isinstance(frame, av.AudioFrame):
             for chunk in self._reader.read(frame):
-                yield from self._sound(chunk, arrived_ns)
+                yield from self._sound(chunk, came)
             return
         pts, time_base = _time_of(frame, arrived_ns)
         try:
@@ -179,11 +183,12 @@ class TrackSource:
             return
         for kind in side_data_of(frame):
             self._tally.add("side_data", kind)
-        self._sync.picture(int(pts * time_base * NS_PER_S), arrived_ns)
+        self._sync.picture(int(pts * time_base * NS_PER_S), arrived_ns, came.ahead_ns)
         yield Decoded(pts, time_base, picture)
 
-    def _sound(self, chunk: Chunk, arrived_ns: int) -> Iterator[Decoded]:
-        at_ns = self._sync.sound(chunk.pts * NS_PER_S // chunk.sound.rate, arrived_ns)
+    def _sound(self, chunk: Chunk, came: _Came) -> Iterator[Decoded]:
+        pts_ns = chunk.pts * NS_PER_S // chunk.sound.rate
+        at_ns = self._sync.sound(pts_ns, came.arrived_ns, came.ahead_ns)
         if at_ns is None:
             self._tally.add("audio", "chunk older than the first picture")
             return
