@@ -1,7 +1,7 @@
 """Guarded tracks for aiortc: what goes in is judged, what comes out may leave.
 
-One event loop belongs to a call; frames cross from it to
-the guard's threads and back, and neither ever waits for the other.
+One event loop belongs to a call; frames cross from it to the guard's threads and back, and
+neither ever waits for the other.
 """
 
 from __future__ import annotations
