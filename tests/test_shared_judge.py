@@ -144,7 +144,8 @@ def test_the_judge_killed_or_stopped_covers_all_within_their_deadline_and_all_co
     for report, sink in zip(reports, sinks, strict=True):
         assert report is not None
         assert report.frames.unjudged_released == 0
-        assert report.frames.covered > 0
+        # One that is killed may be back before the first frame that is held has to be covered.
+        assert report.frames.covered > 0 or number == signal.SIGKILL
         faults = {fault.what for fault in report.faults}
         assert faults & {"the judge ended", "the judge hangs"}
         assert shown(sink)[-1].released or report.states[-1].state == "live"
