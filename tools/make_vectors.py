@@ -64,7 +64,9 @@ PRIOR: Final = Calibration(
     "uncalibrated prior", ((0, -2000), (200, -500), (500, 500), (800, 2000), (1000, 4000))
 )
 LIKENESS: Final = {("A", "B"): CLOSE, ("A", "C"): CLOSE, ("B", "C"): CLOSE}
-LIVE, CALL, FILE = Limits(), Limits(hold_ns=0), Limits(patient=True)
+# The right end after five pictures of 40 ms.
+LIVE = Limits(bracket_span_permille=800)
+CALL, FILE = dataclasses.replace(LIVE, hold_ns=0), dataclasses.replace(LIVE, patient=True)
 CLEAR, SENSITIVE = scores(0.01), scores(0.99)
 STEP_MS: Final = 40  # 25 frames a second
 

@@ -60,7 +60,9 @@ VIEWS = Views((VIEW,), ())
 MOVING = "ABC"  # a person moving: each differs a little from the others
 GATE = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE, ("A", "C"): CLOSE})
 SECRET = b"sixteen bytes and more"
-LIVE, CALL, FILE = Limits(), Limits(hold_ns=0), Limits(patient=True)
+# The right end after five pictures of 40 ms.
+LIVE = Limits(bracket_span_permille=800)
+CALL, FILE = dataclasses.replace(LIVE, hold_ns=0), dataclasses.replace(LIVE, patient=True)
 NEVER = 1 << 40  # for an audit, which would fall on any frame
 FPS = 30
 MS = Fraction(1, 1000)

@@ -56,7 +56,7 @@ def bracket() -> tuple[Held, Entry, Entry, Entry]:
     left = come(made, 0, "A", 0)
     made.answer(0, left, CLEAR)
     between = come(made, 1, "B", 40)
-    right = come(made, 2, "C", 200)
+    right = come(made, 2, "C", 230)
     assert (between.left, between.right) == (left, right)
     return made, left, between, right
 
@@ -96,6 +96,45 @@ def test_a_still_frame_has_no_outcome_before_the_one_it_rests_on() -> None:
     assert made.outcome(second) is None
     made.answer(0, first, Absent(AbsentReason.FAULT))
     assert made.outcome(second) is None
+
+
+NEVER_AUDITED = dataclasses.replace(Limits(), audit_one_in=1 << 62, audit_between_one_in=1 << 62)
+
+
+def test_at_thirty_a_second_one_in_seven_is_asked() -> None:
+    made = held(NEVER_AUDITED)
+    made.answer(0, come(made, 0, "A", 0), CLEAR)
+    came = [come(made, seq, "BC"[seq % 2], seq * 100 // 3) for seq in range(1, 22)]
+    assert [entry.frame.seq for entry in came if entry.asked_ns is not None] == [7, 14, 21]
+
+
+def test_a_picture_that_comes_too_late_for_a_bracket_begins_the_next() -> None:
+    """It is like the last of those that wait, which becomes their right end: one question."""
+    made = held(NEVER_AUDITED)
+    made.answer(0, come(made, 0, "A", 0), CLEAR)
+    between, last = come(made, 1, "B", 40), come(made, 2, "C", 120)
+    late = come(made, 3, "B", 260)
+    assert (between.right, last.asked_ns is not None) == (last, True)
+    assert (late.left, late.asked_ns) == (last, None)
+    assert list(made.outstanding.values()) == [last]
+
+
+def test_a_picture_that_moved_on_leans_on_the_one_before_it() -> None:
+    """Unlike the left end of the bracket, close to the newest that waits in it."""
+    gate = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE})
+    made = Held(NEVER_AUDITED, policies.load("protect"), gate, Views((VIEW,), ()), b"x" * 16, 0)
+    made.answer(0, come(made, 0, "A", 0), CLEAR)
+    before, moved = come(made, 1, "B", 40), come(made, 2, "C", 80)
+    assert before.asked_ns is not None
+    assert (moved.left, moved.asked_ns) == (before, None)
+
+
+def test_a_cut_is_asked_about_and_so_is_the_picture_before_it() -> None:
+    made = held(NEVER_AUDITED)
+    made.answer(0, come(made, 0, "A", 0), CLEAR)
+    first, last, cut = (come(made, 1, "B", 40), come(made, 2, "C", 80), come(made, 3, "X", 120))
+    assert first.right is last
+    assert list(made.outstanding.values()) == [last, cut]
 
 
 def test_a_right_end_too_far_away_binds_nothing() -> None:

@@ -17,6 +17,7 @@ from safelight.core.gate import Gate
 from safelight.core.limits import Limits
 from safelight.core.load import Load
 from safelight.core.policy import Policy, decide, vouches
+from safelight.core.spans import Spans
 from safelight.core.turns import Turns
 from safelight.types import (
     Action,
@@ -63,6 +64,7 @@ class Held:
         self._epoch = 0
         self._turns = Turns(limits, views.in_turn)
         self._load = Load(limits)
+        self._spans = Spans(limits)
         self.queue: deque[Entry] = deque()
         self.outstanding: dict[Token, Entry] = {}
         self.reference: Entry | None = None
@@ -88,37 +90,50 @@ class Held:
         self, now_ns: int, frame: Frame, picture: Picture, *, live: bool, barrier: Reason | None
     ) -> list[Command]:
         """Take in a picture. ``live``: it may inherit; otherwise it is judged itself."""
-        limits = self._limits
         entry = self._entry(now_ns, frame, picture)
         entry.barrier = barrier
         out: list[Command] = []
-        reference = self.reference
-        if live and reference is not None and self._may_lean_on(reference):
-            likeness = self._gate.compare(picture, reference.picture)
-            entry.like = (reference, likeness)
-            # Inheriting must not put off a further view: it may see what the first cannot.
-            due = self._turns.is_due(frame.pts_ns, limits.in_turn_every_ns)
-            still = likeness.still and self._fresh(entry, reference)
-            # An audit falls on any frame: whoever could tell which are judged would show
-            # something else, again and again, in all the others.
-            one_in = limits.audit_one_in if still else limits.audit_between_one_in
-            audited = self._audited(frame.seq, one_in)
-            if still and not audited and (not due or self._view_rests(entry)):
-                entry.still_of = reference
-                self.queue.append(entry)
+        if live:
+            leans = self._lean(entry, now_ns, out)
+            reference = self.reference
+            if not leans and reference is not None and self._may_lean_on(reference):
+                # It differs too much, or came too late, to inherit. The frame just before it
+                # closes the bracket of those that wait, so that a cut costs two judgements and
+                # not eight. What only moved on may lean on that one.
+                out += self.close_bracket(now_ns)
+                leans = self.reference is not reference and self._lean(entry, now_ns, out)
+            if leans:
                 return out
-            if limits.hold_ns and likeness.close and self._within(entry, reference):
-                entry.left = reference
-                self.queue.append(entry)
-                if due or audited or self._span_used(entry, reference):
-                    out += self._promote(entry, now_ns)
-                return out
-            # It differs too much to inherit. The frame just before it closes the bracket of
-            # those that wait, so that a cut costs two judgements and not eight.
-            out += self.close_bracket(now_ns)
         self.queue.append(entry)
         out += self._promote(entry, now_ns)
         return out
+
+    def _lean(self, entry: Entry, now_ns: int, out: list[Command]) -> bool:
+        """Have a picture inherit, or end a bracket; return whether it was taken in."""
+        reference = self.reference
+        if reference is None or not self._may_lean_on(reference):
+            return False
+        limits = self._limits
+        likeness = self._gate.compare(entry.picture, reference.picture)
+        entry.like = (reference, likeness)
+        # Inheriting must not put off a further view: it may see what the first cannot.
+        due = self._turns.is_due(entry.frame.pts_ns, limits.in_turn_every_ns)
+        still = likeness.still and self._spans.is_fresh(entry, reference)
+        # An audit falls on any frame: whoever could tell which are judged would show
+        # something else, again and again, in all the others.
+        one_in = limits.audit_one_in if still else limits.audit_between_one_in
+        audited = self._audited(entry.frame.seq, one_in)
+        if still and not audited and (not due or self._view_rests(entry)):
+            entry.still_of = reference
+            self.queue.append(entry)
+            return True
+        if limits.hold_ns and likeness.close and self._spans.holds(entry, reference):
+            entry.left = reference
+            self.queue.append(entry)
+            if due or audited or self._spans.is_used(entry, reference):
+                out += self._promote(entry, now_ns)
+            return True
+        return False
 
     def arrive_shut(self, now_ns: int, frame: Frame, picture: Picture, reason: Reason) -> Entry:
         """Take in a picture that is covered whatever it shows, and is not looked at."""
@@ -146,31 +161,6 @@ class Held:
             return False
         return reference.evidence is None or self._vouches(reference)
 
-    def _fresh(self, entry: Entry, reference: Entry) -> bool:
-        age = self._limits.still_age_ns
-        return (
-            entry.frame.pts_ns - reference.frame.pts_ns <= age
-            and abs(entry.frame.arrived_ns - reference.frame.arrived_ns) <= age
-        )
-
-    def _within(self, entry: Entry, reference: Entry) -> bool:
-        """Whether two frames are near enough to be the ends of one bracket."""
-        limits = self._limits
-        return (
-            entry.ordinal - reference.ordinal <= limits.bracket_frames
-            and entry.frame.pts_ns - reference.frame.pts_ns <= limits.hold_ns
-            and abs(entry.frame.arrived_ns - reference.frame.arrived_ns) <= limits.hold_ns
-        )
-
-    def _span_used(self, entry: Entry, reference: Entry) -> bool:
-        limits = self._limits
-        span = limits.bracket_span_ns
-        return (
-            entry.ordinal - reference.ordinal >= limits.bracket_frames - 1
-            or entry.frame.pts_ns - reference.frame.pts_ns >= span
-            or entry.frame.arrived_ns - reference.frame.arrived_ns >= span
-        )
-
     # --- asking ---------------------------------------------------------------------------
 
     def close_bracket(self, now_ns: int) -> list[Command]:
@@ -187,7 +177,7 @@ class Held:
             bound = (
                 left is not None
                 and entry.barrier is None
-                and self._within(entry, left)
+                and self._spans.holds(entry, left)
                 and self._are_close(other, entry)
             )
             if bound:

@@ -36,7 +36,7 @@ class Limits:
     # Bracketed and still (core/gate.py). The right end is asked for after ``span`` so that
     # its answer is there when the first frame between is due.
     bracket_frames: int = 8
-    bracket_span_permille: int = 800
+    bracket_span_permille: int = 900
     still_age_ns: int = NS_PER_S
     # Which of the frames that could inherit are judged all the same, by a secret: a frame that
     # is still to a judged one leaves little room, one between two ends leaves more.
