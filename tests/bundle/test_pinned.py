@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from safelight.bundle import pinned
 from safelight.bundle.pinned import KEPT_BYTES, PinnedFiles
 from safelight.errors import BundleError
 
@@ -36,14 +34,10 @@ def path(tmp_path: Path) -> Path:
 def test_it_reads_what_was_pinned(path: Path) -> None:
     files = pin(path)
     assert dict(files) == {NAME: CONTENT}
-    assert pinned.size(files, NAME) == files.size(NAME) == len(CONTENT)
     assert NAME in files
     assert "another" not in files
     with pytest.raises(KeyError):
         files.__getitem__("another")
-    into = io.BytesIO()
-    files.copy(NAME, into)
-    assert into.getvalue() == CONTENT
 
 
 def replace(path: Path) -> None:
@@ -59,9 +53,6 @@ def test_a_file_removed_or_renamed_over_stays_the_one_that_was_opened(
     files = pin(path)
     update(path)
     assert files[NAME] == CONTENT
-    into = io.BytesIO()
-    files.copy(NAME, into)
-    assert into.getvalue() == CONTENT
 
 
 def flip(path: Path) -> None:
@@ -92,12 +83,29 @@ def test_a_file_changed_in_place_is_an_error_and_never_other_bytes(
         dict(files)
 
 
-@pytest.mark.parametrize("change", [cut, empty])
-def test_a_file_cut_off_is_not_handed_on(path: Path, change: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("change", [flip, cut, empty])
+def test_whoever_is_given_a_file_checks_it_again(
+    path: Path, change: Callable[[Path], None]
+) -> None:
     files = pin(path)
+    given = files.given(NAME)
+    assert isinstance(given, int)
     change(path)
-    with pytest.raises(BundleError, match="changed after it was verified"):
-        files.copy(NAME, io.BytesIO())
+    theirs = PinnedFiles()
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    with pytest.raises(BundleError):
+        theirs.pin(NAME, os.dup(given), size=len(CONTENT), sha256=digest)
+
+
+def test_bytes_are_checked_too() -> None:
+    files = PinnedFiles()
+    digest = hashlib.sha256(b"small").hexdigest()
+    files.keep(NAME, b"small", size=5, sha256=digest)
+    assert files.given(NAME) == files[NAME] == b"small"
+    for content, size in ((b"smaLl", 5), (b"small ", 5), (b"small", 4)):
+        with pytest.raises(BundleError):
+            files.keep("another", content, size=size, sha256=digest)
+    assert list(files) == [NAME]
 
 
 def test_what_grew_still_gives_the_bytes_that_were_pinned(path: Path) -> None:
@@ -122,10 +130,7 @@ def test_a_small_file_is_kept(tmp_path: Path) -> None:
     small.write_bytes(b"small")
     files = pin(small, b"small")
     small.write_bytes(b"other")
-    assert files[NAME] == b"small"
-    into = io.BytesIO()
-    files.copy(NAME, into)
-    assert into.getvalue() == b"small"
+    assert files[NAME] == files.given(NAME) == b"small"
 
 
 def test_nothing_stays_open_longer_than_the_files_are_held(path: Path) -> None:

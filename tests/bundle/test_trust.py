@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from tests.bundle import signing
 
-from safelight.bundle import trust
+from safelight.bundle import pinned, trust
 from safelight.bundle.manifest import Manifest
 from safelight.errors import BundleError, NotMintedError
+from safelight.judge import carry
 from safelight.types import VerifiedBundle
 
 TODAY = datetime.date(2026, 11, 22)
@@ -185,6 +186,24 @@ def test_a_carried_bundle_is_checked_again_where_it_arrives() -> None:
     ):
         with pytest.raises(BundleError):
             trust.verify_again(raw, files, sha256=digest)
+
+
+def test_a_carried_bundle_holds_large_files_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinned, "KEPT_BYTES", -1)
+    bundle = verify(trust.stand_in_folder("face"))
+    packed, handles = carry.pack(bundle)
+    assert len(handles) == len(bundle.files)
+    again = carry.unpack([packed, *map(os.dup, handles)], sha256=bundle.sha256)
+    assert dict(again.files) == dict(bundle.files)
+
+
+def test_what_was_packed_arrives_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinned, "KEPT_BYTES", -1)
+    bundle = verify(trust.stand_in_folder("face"))
+    for order in ((0,), (0, 1, 1), (1, 0)):
+        packed, handles = carry.pack(bundle)
+        with pytest.raises(BundleError):
+            carry.unpack([packed, *(os.dup(handles[at]) for at in order)], sha256=bundle.sha256)
 
 
 def test_describing_needs_no_files_and_mints_nothing(copied: Path) -> None:

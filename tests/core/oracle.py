@@ -177,6 +177,8 @@ class Oracle:
             case Resume() if not self.ended and self.state is State.INTERRUPTED:
                 if self.now_ns >= self.until_ns:
                     self._may_resume = True
+                    # Nothing before it is held any more: what comes is on a clock of its own.
+                    self.last = self.last_sound_ns = None
                     self._new_region()
                     self.timeline.clear()
                     self.audible.clear()

@@ -334,6 +334,23 @@ def test_no_long_dialogue_breaks_a_promise(name: str, steps: Steps, *, opened: b
     talk_through(name, steps, opened=opened)
 
 
+def test_sound_from_before_a_resume_does_not_break_what_comes_after_it() -> None:
+    """Found by a long dialogue: the sound had been nine seconds ahead of the pictures."""
+    picture = ("picture", ("A", 33, 33, 0, False, None))
+    talk_through(
+        "call",
+        [
+            ("sound", (9000, 1024)),
+            ("event", ("interrupt",)),
+            *[picture] * 2,
+            ("event", ("resume",)),
+            *[picture] * 3,
+            ("sound", (0, 1024)),
+        ],
+        opened=False,
+    )
+
+
 # --- liveness -------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from tests.fuzz.target import Target, check, check_no_release, check_one_line, scratch
 
 from safelight.bundle import trust
+from safelight.bundle.manifest import Manifest, View
 from safelight.errors import BundleError
 from safelight.types import VerifiedBundle
 
@@ -45,6 +46,7 @@ def run(data: bytes) -> None:
         check_one_line(str(error))
         return
     _judge(bundle, json.loads(data))
+    _agree(bundle, manifest)
 
 
 def _judge(bundle: VerifiedBundle, said: dict[str, dict[str, dict[str, object]]]) -> None:
@@ -66,6 +68,34 @@ def _judge(bundle: VerifiedBundle, said: dict[str, dict[str, dict[str, object]]]
         check_no_release(any(test.sexual_min >= 0.5 for test in alone), "nothing shows it can see")
         check_no_release(any(test.sexual_max <= 0.5 for test in low), "nothing shows it can clear")
     check(isinstance(bundle.version, int) and bundle.version >= 1, "a version that is none")
+
+
+def _agree(bundle: VerifiedBundle, manifest: Manifest) -> None:
+    """Two read the manifest: what checks it, and what then makes a bundle of the same bytes."""
+    for said, checked in (
+        (bundle.id, manifest.id),
+        (bundle.version, manifest.version),
+        (bundle.purpose, manifest.purpose),
+        (bundle.counts_people, manifest.counts_people),
+        (bundle.age_from, manifest.thresholds.age_from),
+        (bundle.calibration.status, manifest.calibration.status),
+        (bundle.calibration.points, manifest.calibration.points),
+        ([(v.name, v.kind) for v in bundle.every], _views(manifest.views.every)),
+        ([(v.name, v.kind) for v in bundle.in_turn], _views(manifest.views.in_turn)),
+        (
+            [(d.kind, dict(d.files)) for d in bundle.detectors],
+            [(d.kind, d.files) for d in manifest.detectors],
+        ),
+        (
+            [(t.file, t.views, t.sexual_min, t.sexual_max) for t in bundle.self_tests],
+            [(t.file, t.views, t.sexual_min, t.sexual_max) for t in manifest.self_tests],
+        ),
+    ):
+        check_no_release(said == checked, "a bundle that is not what was checked")
+
+
+def _views(views: tuple[View, ...]) -> list[tuple[str, str]]:
+    return [(view.name, view.kind) for view in views]
 
 
 def seeds() -> tuple[bytes, ...]:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, Final
+from typing import Final
 
 from safelight.bundle.reading import check_plain, refuse
 from safelight.errors import BundleError
@@ -27,21 +27,21 @@ class _Open:
     """One file, open until nobody holds this any more."""
 
     def __init__(self, handle: int, size: int, sha256: str) -> None:
-        self._handle = handle
+        self.handle = handle
         self.size = size
         self.sha256 = sha256
         weakref.finalize(self, os.close, handle).atexit = False
 
     def read(self) -> bytes:
         """Return the file whole, unchecked; shorter where it was cut off."""
-        return os.pread(self._handle, self.size, 0)
+        return os.pread(self.handle, self.size, 0)
 
     def chunks(self) -> Iterator[memoryview]:
         """Yield it in parts, each valid until the next; fewer bytes where it was cut off."""
         buffer = memoryview(bytearray(min(_CHUNK, self.size)))
         at = 0
         while at < self.size:
-            count = os.preadv(self._handle, [buffer[: self.size - at]], at)
+            count = os.preadv(self.handle, [buffer[: self.size - at]], at)
             if count == 0:
                 return
             yield buffer[:count]
@@ -49,7 +49,7 @@ class _Open:
 
     def is_longer(self) -> bool:
         """Whether there is more of it than there should be."""
-        return len(os.pread(self._handle, 1, self.size)) > 0
+        return len(os.pread(self.handle, 1, self.size)) > 0
 
 
 class PinnedFiles(Mapping[str, bytes]):
@@ -72,16 +72,22 @@ class PinnedFiles(Mapping[str, bytes]):
             for chunk in file.chunks():
                 digest.update(chunk)
                 length += len(chunk)
-            longer = file.is_longer()
+            length += file.is_longer()
         except OSError as error:
             refuse(f"file {name} cannot be read ({error.strerror})")
-        if length != size or longer:
-            refuse(f"file {name} is not {size} bytes long")
-        if digest.hexdigest() != sha256:
-            refuse(f"file {name} is not the one that was pinned (SHA-256 differs)")
+        _compare(name, (length, digest.hexdigest()), (size, sha256))
         self._files[name] = file
         if size <= KEPT_BYTES:
             self._files[name] = self[name]
+
+    def keep(self, name: str, content: bytes, *, size: int, sha256: str) -> None:
+        """Check a file's bytes and keep them.
+
+        Raises:
+            BundleError: they are not ``size`` long, or others than pinned.
+        """
+        _compare(name, (len(content), hashlib.sha256(content).hexdigest()), (size, sha256))
+        self._files[name] = content
 
     def __getitem__(self, name: str) -> bytes:
         file = self._files[name]
@@ -104,41 +110,25 @@ class PinnedFiles(Mapping[str, bytes]):
     def __contains__(self, name: object) -> bool:
         return name in self._files  # without reading it
 
-    def size(self, name: str) -> int:
-        """Return how many bytes a file has, without reading it."""
-        file = self._files[name]
-        return len(file) if isinstance(file, bytes) else file.size
+    def given(self, name: str) -> bytes | int:
+        """Return a file's bytes, or its descriptor, which stays this mapping's own.
 
-    def copy(self, name: str, into: BinaryIO) -> None:
-        """Write a file somewhere, without having it in memory whole, for whoever checks it there.
-
-        Raises:
-            BundleError: it has become shorter.
-            OSError: it cannot be written.
+        For whoever checks it again.
         """
         file = self._files[name]
-        if isinstance(file, bytes):
-            into.write(file)
-            return
-        length = 0
-        for chunk in file.chunks():
-            into.write(chunk)
-            length += len(chunk)
-        if length != file.size:
-            raise _changed(name)
+        return file if isinstance(file, bytes) else file.handle
 
 
-def size(files: Mapping[str, bytes], name: str) -> int:
-    """Return how many bytes a file of a verified bundle has."""
-    return files.size(name) if isinstance(files, PinnedFiles) else len(files[name])
+def _compare(name: str, found: tuple[int, str], pinned: tuple[int, str]) -> None:
+    """Compare size and digest.
 
-
-def copy(files: Mapping[str, bytes], name: str, into: BinaryIO) -> None:
-    """Write a file of a verified bundle somewhere. Raises what ``PinnedFiles.copy`` says."""
-    if isinstance(files, PinnedFiles):
-        files.copy(name, into)
-    else:
-        into.write(files[name])
+    Raises:
+        BundleError: they differ.
+    """
+    if found[0] != pinned[0]:
+        refuse(f"file {name} is not {pinned[0]} bytes long")
+    if found[1] != pinned[1]:
+        refuse(f"file {name} is not the one that was pinned (SHA-256 differs)")
 
 
 def _changed(name: str) -> BundleError:

@@ -13,12 +13,8 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
-from safelight.bundle.manifest import InFolder, Manifest, View
 from safelight.bundle.pinned import PinnedFiles
 from safelight.bundle.reading import (
     inside,
@@ -37,7 +33,10 @@ from safelight.types import (
     ViewSpec,
 )
 
+# Loaded where they are used: the judge's process, which only verifies again what was verified
+# here, needs neither what reads a manifest (20 MB) nor what reads signatures.
 if TYPE_CHECKING:
+    from safelight.bundle.manifest import Manifest
     from safelight.bundle.signatures import Signing
 
 MANIFEST: Final = "manifest.json"
@@ -115,6 +114,8 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
     Raises:
         BundleError: anything at all is not as the manifest says; one line, and what to do.
     """
+    from safelight.bundle.manifest import InFolder  # noqa: PLC0415
+
     folder = current_folder(folder)
     manifest, raw = _manifest(folder)
     _may_be_a_stand_in(manifest, allow_test=allow_test)
@@ -127,7 +128,7 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
         else:
             handle = open_packaged(file.source.package, file.source.path)
         files.pin(name, handle, size=file.bytes, sha256=file.sha256)
-    return _mint(manifest, raw, files)
+    return _mint(raw, files)
 
 
 def check_still_judges(bundle: VerifiedBundle, *, allow_test: bool, today: datetime.date) -> None:
@@ -154,65 +155,72 @@ def _still_judges(manifest: Manifest, today: datetime.date) -> None:
         )
 
 
-def verify_again(raw: bytes, files: Mapping[str, bytes], *, sha256: str) -> VerifiedBundle:
-    """Check a verified bundle's bytes once more, where they arrived (in the judge's process).
+def verify_again(raw: bytes, given: Mapping[str, bytes | int], *, sha256: str) -> VerifiedBundle:
+    """Check a verified bundle once more, where it arrived (in the judge's process).
 
-    ``raw``: the manifest's bytes; ``sha256``: their digest, as it was verified at first.
+    ``raw``: the manifest's bytes; ``sha256``: their digest, as it was verified at first. Bytes
+    of that digest were parsed then, and are well-formed. ``given``: each file's bytes, or a
+    descriptor of it, which is the bundle's own from here on.
 
     Raises:
         BundleError: anything is not as it was.
     """
     if hashlib.sha256(raw).hexdigest() != sha256:
         refuse("its manifest is not the one that was verified")
-    manifest, kept = parse(raw), dict(files)
-    _check(manifest, kept)
-    return _mint(manifest, raw, MappingProxyType(kept))
-
-
-def _check(manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    if set(files) != set(manifest.files):
+    pins = json.loads(raw)["files"]
+    if set(given) != set(pins):
         refuse("its files are not those that the manifest names")
-    for name, file in manifest.files.items():
-        if len(files[name]) != file.bytes:
-            refuse(f"file {name} is not {file.bytes} bytes long")
-        if hashlib.sha256(files[name]).hexdigest() != file.sha256:
-            refuse(f"file {name} is not the one that was pinned (SHA-256 differs)")
+    files = PinnedFiles()
+    for name, pin in pins.items():
+        content = given[name]
+        if isinstance(content, bytes):
+            files.keep(name, content, size=pin["bytes"], sha256=pin["sha256"])
+        else:
+            files.pin(name, content, size=pin["bytes"], sha256=pin["sha256"])
+    return _mint(raw, files)
 
 
-def _mint(manifest: Manifest, raw: bytes, files: Mapping[str, bytes]) -> VerifiedBundle:
-    """``files``: checked, and nobody else's: what was checked cannot be exchanged afterwards."""
+def _mint(raw: bytes, files: PinnedFiles) -> VerifiedBundle:
+    """``raw``: a manifest that was parsed before, here or where it came from."""
+    said = json.loads(raw)
+    calibration = said["calibration"]
     return VerifiedBundle(
-        id=manifest.id,
-        version=manifest.version,
-        purpose=manifest.purpose,
+        id=said["id"],
+        version=said["version"],
+        purpose=said["purpose"],
         sha256=hashlib.sha256(raw).hexdigest(),
-        counts_people=manifest.counts_people,
-        every=_views(manifest.views.every),
-        in_turn=_views(manifest.views.in_turn),
+        counts_people=said["counts_people"],
+        every=_views(said["views"]["every"]),
+        in_turn=_views(said["views"]["in_turn"]),
         detectors=tuple(
-            DetectorSpec(kind=detector.kind, files=tuple(sorted(detector.files.items())))
-            for detector in manifest.detectors
+            DetectorSpec(kind=detector["kind"], files=tuple(sorted(detector["files"].items())))
+            for detector in said["detectors"]
         ),
         calibration=Calibration(
-            status=manifest.calibration.status, points=manifest.calibration.points
+            status=calibration["status"],
+            points=tuple((score, ratio) for score, ratio in calibration["points"]),
         ),
         self_tests=tuple(
-            SelfTest(test.file, test.views, test.sexual_min, test.sexual_max)
-            for test in manifest.self_tests
+            SelfTest(
+                test["file"],
+                tuple(test["views"]),
+                float(test["sexual_min"]),
+                float(test["sexual_max"]),
+            )
+            for test in said["self_tests"]
         ),
-        age_from=manifest.thresholds.age_from,
+        age_from=float(said["thresholds"]["age_from"]),
         mint=TRUST_MINT,
         manifest=raw,
         files=files,
     )
 
 
-def _views(views: tuple[View, ...]) -> tuple[ViewSpec, ...]:
-    return tuple(ViewSpec(view.name, view.kind) for view in views)
+def _views(views: list[dict[str, str]]) -> tuple[ViewSpec, ...]:
+    return tuple(ViewSpec(view["name"], view["kind"]) for view in views)
 
 
 def _signed(folder: Path, manifest: Manifest, raw: bytes) -> Signing:
-    # Loaded here: the judge's process, which only verifies again, needs none of it.
     from safelight.bundle import signatures  # noqa: PLC0415
 
     def read(path: str, limit: int) -> bytes | None:
@@ -234,6 +242,10 @@ def parse(raw: bytes) -> Manifest:
     Raises:
         BundleError: it is none.
     """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from safelight.bundle.manifest import Manifest  # noqa: PLC0415
+
     try:
         # pydantic keeps the last of two equal keys; two readers could then disagree.
         json.loads(raw, object_pairs_hook=_no_duplicates)

@@ -26,9 +26,12 @@ from safelight.types import Picture
 
 # Pictures of a live run, played to and fro: nothing jumps, and little memory is needed.
 LOOP: Final = 60
+READY: Final = "ready\n"
 # After its publisher has left, a listener is given this long to let go of what it holds.
 _TAIL_S: Final = 1.5
+# Looking at memory takes 30 ms of a core's time, which several live streams would miss.
 _MEMORY_EVERY_S: Final = 0.5
+_MEMORY_EVERY_LIVE_S: Final = 3.0
 
 Kind = Literal[
     "decode",
@@ -53,7 +56,8 @@ class Job:
     """What to measure. ``folder`` is a scratch folder; ``seconds`` the length of a live run.
 
     ``ports``: where each of the streams that share a judge is published to; zeros if they
-    come from memory.
+    come from memory. ``together``: say ``ready`` when everything has been started, and begin at
+    the next line that comes in.
     """
 
     kind: Kind
@@ -63,6 +67,7 @@ class Job:
     port: int = 0
     hold_ms: int = 250
     ports: tuple[int, ...] = ()
+    together: bool = False
 
     def as_text(self) -> str:
         """Return it as JSON."""
@@ -95,15 +100,16 @@ class Measured:
 class _Peak(threading.Thread):
     """Watches how much memory this process and those it started have together."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float) -> None:
         super().__init__(daemon=True)
+        self._every_s = every_s
         self.bytes = 0
         self.cpu_s = 0.0  # what looking costs, which is nobody's
         self._enough = threading.Event()
 
     def run(self) -> None:
         """Look now and then, until ``stop``."""
-        while not self._enough.wait(_MEMORY_EVERY_S):
+        while not self._enough.wait(self._every_s):
             self.bytes = max(self.bytes, memory_bytes(os.getpid()))
             self.cpu_s = time.thread_time()  # of the start too: taken away where it was spent
 
@@ -124,7 +130,7 @@ def measure(job: Job) -> Measured:
     Raises:
         SafelightError: it could not be run.
     """
-    peak = _Peak()
+    peak = _Peak(_MEMORY_EVERY_LIVE_S if job.seconds else _MEMORY_EVERY_S)
     peak.start()
     if job.kind in _ALONE:
         measured = _alone(job, peak)
@@ -182,6 +188,10 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
     copies = job.kind in _COPIES
     before = time.monotonic()
     with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms, copy=copies) as session:
+        if job.together:
+            sys.stdout.write(READY)
+            sys.stdout.flush()
+            sys.stdin.readline()
         others = cpu_seconds(os.getpid())  # of judge and source: what starting them took
         began, cpu = time.monotonic(), peak.cpu_of_others()
         if job.kind.startswith("rtmp"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from safelight.cli import bench_films
-from safelight.cli.bench_job import Job, Kind
+from safelight.cli.bench_job import READY, Job, Kind
 from safelight.errors import LostError
 
 LIVE_SIZE: Final = (1280, 720)
@@ -154,23 +154,26 @@ def streams(
     ``copy``: each is published over RTMP on loopback and leaves in copy mode into a file; the
     publishers' CPU is not counted. Otherwise from memory into nothing.
     """
-    started = []
+    started: list[subprocess.Popen[str]] = []
     for index in range(count):
         folder = scratch / f"stream {index}"
         folder.mkdir()
         if copy:
-            job = Job("rtmp copy", str(film), str(folder), seconds, free_port())
+            job = Job("rtmp copy", str(film), str(folder), seconds, free_port(), together=True)
         else:
             job = Job("memory", str(film), str(folder), seconds)
+        pipe = subprocess.PIPE
         started.append(
-            subprocess.Popen(_command(job), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            subprocess.Popen(_command(job), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         )
     figures = []
     try:
+        if copy:
+            _begin_together(started)
         for index, process in enumerate(started):
             said, complained = process.communicate(timeout=_JOB_LIMIT_S)
             if process.returncode != 0:
-                raise _lost(complained.decode("utf-8", "replace"))
+                raise _lost(complained)
             measured, name = json.loads(said), f"stream {index + 1}"
             figures.append(live_figures(name, measured, seconds, 250, encodes=copy))
     finally:
@@ -179,6 +182,17 @@ def streams(
                 process.kill()
                 process.wait()
     return figures
+
+
+def _begin_together(started: list[subprocess.Popen[str]]) -> None:
+    """Wait until every guard is there, so that no stream runs while other judges load."""
+    for process in started:
+        if process.stdout is None or process.stdout.readline() != READY:
+            break  # it has failed, and says why when it is asked for its figures
+    for process in started:
+        if process.stdin is not None:
+            process.stdin.write("\n")
+            process.stdin.flush()
 
 
 def sharing(count: int, film: Path, scratch: Path, seconds: float, *, copy: bool) -> dict[str, Any]:

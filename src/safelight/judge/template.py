@@ -103,9 +103,9 @@ class Template:
         ).encode()
         self._control.settimeout(READY_S)
         try:
-            packed = carry.pack(bundle)
+            packed, files = carry.pack(bundle)
             try:
-                socket.send_fds(self._control, [order], [packed])
+                socket.send_fds(self._control, [order], [packed, *files])
             finally:
                 os.close(packed)
         except BundleError as error:

@@ -90,9 +90,9 @@ def _looks_first(detectors: Looking) -> bool:
 
 
 def _get_loaded(control: socket.socket, load: Load | None) -> tuple[tuple[str, ...], Looking, int]:
-    message, handles, _, _ = socket.recv_fds(control, MAX_CONTROL_BYTES, 1)
+    message, handles, _, _ = socket.recv_fds(control, MAX_CONTROL_BYTES, 1 + carry.MOST_FILES)
     order = json.loads(message)
-    bundle = carry.unpack(handles[0], sha256=order["sha256"])
+    bundle = carry.unpack(handles, sha256=order["sha256"])
     below = float(order["first_look_below"])
     detectors = load(bundle) if load else _load(bundle, first_look_below=below)
     names = tuple(view.name for view in (*bundle.every, *bundle.in_turn))

@@ -20,6 +20,11 @@ from safelight.types import Picture, PictureFormat, SafeFrame
 # What FLV counts in.
 _MILLISECOND: Final = Fraction(1, 1000)
 
+# What is encoded between pictures that are passed on is little, and is encoded where a
+# machine has least time: as a stream begins, and after a cover. At 720p 7 ms a picture
+# instead of 11, for a fifth more bits.
+_BETWEEN: Final = "superfast"
+
 
 class AvSink:
     """Implements ``Sink``: H.264 and AAC, nothing else.
@@ -28,9 +33,9 @@ class AvSink:
     pictures of another size or range are fitted in. Output time starts at zero with the
     first picture; sound before it is left out.
 
-    ``preset`` is x264's. ``answer_s``: how long a server may take to answer. ``stall_s``:
-    how long it may take no data. ``coded``: how pictures came; those leave so where that is
-    safe (docs/adr/0021-copy-mode.md).
+    ``preset`` is x264's, where nothing is passed on as it came. ``answer_s``: how long a server
+    may take to answer. ``stall_s``: how long it may take no data. ``coded``: how pictures came;
+    those leave so where that is safe (docs/adr/0021-copy-mode.md).
     """
 
     def __init__(
@@ -148,7 +153,7 @@ class AvSink:
         encoder: Encoder | SplicingEncoder
         sets = None if self._coded is None else self._coded.sets
         if self._coded is not None and sets is not None and sets.leaves_room:
-            quality = dataclasses.replace(quality, splices=True)
+            quality = dataclasses.replace(quality, splices=True, preset=_BETWEEN)
             encoder = SplicingEncoder(output.container, info, form, quality, time_base, self._coded)
         else:
             encoder = Encoder(output.container, info, form, quality, time_base)
