@@ -300,6 +300,7 @@ class ProcessJudge:
         template = Template(self._bundle, self._worker, first_look_below=self._first_look_below)
         self._template, self._looks_first = template, template.looks_first
         kernel.trim_heap()  # what reading and handing over the bundle took and gave back
+        kernel.forget_code()  # reading policies, manifests, signatures
         return template
 
     def _fork(self, template: Template) -> None:

@@ -100,6 +100,7 @@ def _get_loaded(control: socket.socket, load: Load | None) -> tuple[tuple[str, .
     detectors.self_test()
     gc.collect()
     kernel.trim_heap()  # what loading took and gave back
+    kernel.forget_code()  # this process only waits from here on, or for another
     return names, detectors, int(order["memory"])
 
 

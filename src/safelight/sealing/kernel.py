@@ -6,6 +6,8 @@ import ctypes
 import functools
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 PR_SET_PDEATHSIG: Final = 1
@@ -22,6 +24,7 @@ CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWNET: Final = 0x40000000
 
+MADV_DONTNEED: Final = 4
 MADV_DONTFORK: Final = 10
 MADV_DONTDUMP: Final = 16
 MADV_WIPEONFORK: Final = 18
@@ -129,6 +132,20 @@ def trim_heap() -> None:
     trim = getattr(_library(), "malloc_trim", None)
     if trim is not None:
         trim(ctypes.c_size_t(0))
+
+
+def forget_code() -> None:
+    """Let go of the pages of programs and libraries that are in memory; used, they come again.
+
+    Loading needs a great deal of them that nothing needs afterwards.
+    """
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
+            where, access, *_ = line.split()
+            # Nothing but code of a file: any other page may have been written to.
+            if access == "r-xp" and "/" in line:
+                start, end = (int(part, 16) for part in where.split("-"))
+                advise(start, end - start, MADV_DONTNEED)
 
 
 def is_linux() -> bool:
