@@ -52,12 +52,15 @@ class Page:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._count = 0
+        self.events: list[dict[str, Any]] = []  # what it told of its own accord
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         self._count += 1
         await self._socket.send_json({"id": self._count, "method": method, "params": params})
         while True:
             said = json.loads((await self._socket.receive(timeout=20)).data)
+            if "id" not in said:
+                self.events.append(said)
             if said.get("id") == self._count:
                 assert "error" not in said, said
                 result: dict[str, Any] = said["result"]

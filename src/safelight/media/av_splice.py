@@ -6,7 +6,7 @@ See docs/adr/0021-copy-mode.md for what has to hold before one does.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import av
 from av.codec.context import Flags as CodecFlags
@@ -35,6 +35,8 @@ from safelight.media.interface import SourceInfo
 from safelight.media.splicing import Shown, Splicer
 from safelight.media.timeline import Timeline
 from safelight.types import Picture, PictureFormat, Sound
+
+_LONGEST_DELAY: Final = Fraction(1)
 
 
 class SplicingEncoder:
@@ -66,7 +68,6 @@ class SplicingEncoder:
         self._sound = SoundEncoder(container, info)
         self._splicer = Splicer(self._copy, self._encode)
         self._put: Put | None = None
-        self._delay = Fraction(0)
         self._last_dts: int | None = None
         self._last_pts: int | None = None
         self.copied = 0
@@ -76,10 +77,7 @@ class SplicingEncoder:
         self._put = put
         out = self._timeline.of_picture(at)
         coded = self._coded.of(picture)
-        if coded is not None and coded.sets == self._sets:
-            reorder = (coded.pts - coded.dts) * coded.time_base
-            self._delay = max(self._delay, min(reorder, Fraction(1)))
-        else:
+        if coded is not None and coded.sets != self._sets:
             coded = None
         self._splicer.push(Shown(picture, out, out - at, coded))
 
@@ -111,11 +109,12 @@ class SplicingEncoder:
         frame.time_base = self._time_base
         if fresh:
             frame.pict_type = PictureType.I
+        delay = min(self._coded.delay, _LONGEST_DELAY)
         for made in self._video.encode(frame):
             packet = av.Packet(slices_of_ours(bytes(made)))
             packet.is_keyframe = made.is_keyframe
             shown_at = made.pts if made.pts is not None else pts
-            self._send(packet, shown_at, shown_at * self._time_base - self._delay)
+            self._send(packet, shown_at, shown_at * self._time_base - delay)
 
     def _send(self, packet: Packet[Any], pts: int, dts_s: Fraction) -> None:
         dts = round(dts_s / self._time_base)

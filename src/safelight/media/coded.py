@@ -43,6 +43,17 @@ class CodedPictures:
         self._of: weakref.WeakKeyDictionary[Picture, CodedPicture] = weakref.WeakKeyDictionary()
         self.sets: ParameterSets | None = None
         self._packets = 0
+        self._delay = Fraction(0)
+
+    @property
+    def delay(self) -> Fraction:
+        """How many seconds after it is decoded an IDR picture is shown, as the last one came.
+
+        What is encoded between has to leave as long before it is shown: players look for where
+        to begin by when a picture is decoded.
+        """
+        with self._lock:
+            return self._delay
 
     def count_packet(self) -> int:
         """Return the next packet's number; never one that was given before."""
@@ -54,6 +65,8 @@ class CodedPictures:
         """Remember how this picture came."""
         with self._lock:
             self._of[picture] = coded
+            if coded.idr:
+                self._delay = max(Fraction(0), (coded.pts - coded.dts) * coded.time_base)
 
     def of(self, picture: Picture) -> CodedPicture | None:
         """Return how it came; None when it has to be encoded anew."""
