@@ -63,7 +63,7 @@ from safelight.types import (
     StreamStarted,
     Tick,
 )
-from safelight.writer import Writer
+from safelight.writer import TOO_SLOW, Writer
 
 IDLE_S: Final = 0.5  # how long to sleep at most when nothing is due
 FINISH_S: Final = 10.0  # how long a sink may take to write what waits at the end
@@ -353,7 +353,7 @@ class Run:
 
     def _write(self, safe: SafeFrame, real_ns: int) -> None:
         if not self._writer.put(safe, real_ns):
-            self._tally.fault("the sink is too slow: a frame was dropped")
+            self._tally.fault(TOO_SLOW)
 
     def _record(self, note: StateChanged | FaultNoted | CoolDownStarted | ResumeRefused) -> None:
         match note:

@@ -16,18 +16,21 @@ from typing import Final
 from safelight import backlog
 from safelight.core.ledger import Ledger
 from safelight.errors import SafelightError, SinkLostError
-from safelight.media.interface import Sink, SourceInfo
+from safelight.media.interface import MayLeaveOut, Sink, SourceInfo
 from safelight.report import Tally
-from safelight.types import Picture, SafeFrame
+from safelight.types import NS_PER_MS, Picture, SafeFrame
 
 LIVE_BACKLOG: Final = 60  # pictures and chunks of sound that wait for a slow sink
 FILE_BACKLOG: Final = 4
+LATE_NS: Final = 200 * NS_PER_MS  # what waited so long here is late, if it is live
+TOO_SLOW: Final = "the sink is too slow: a frame was dropped"
 
 
 @dataclass(frozen=True, slots=True)
 class _Leaving:
     safe: SafeFrame
     arrived_ns: int
+    put_ns: int
 
 
 class Writer:
@@ -44,6 +47,7 @@ class Writer:
         leaked: Callable[[], None],
     ) -> None:
         self._sink = sink
+        self._write_late = sink.write_late if isinstance(sink, MayLeaveOut) else None
         self._ledger = ledger
         self._tally = tally
         self._live = info.live
@@ -65,7 +69,7 @@ class Writer:
         """Pass a frame on; False when it was dropped because the sink is too slow."""
         if self._broken or (self._live and self._queue.qsize() >= self._backlog):
             return False
-        self._queue.put(_Leaving(safe, arrived_ns))
+        self._queue.put(_Leaving(safe, arrived_ns, time.monotonic_ns()))
         return True
 
     def finish(self, timeout_s: float) -> bool:
@@ -86,7 +90,7 @@ class Writer:
             self._leaked()
             return
         try:
-            self._sink.write(safe)
+            left = self._hand_over(leaving)
         except SafelightError as error:
             self._broken = True
             self._failed(error)
@@ -96,6 +100,16 @@ class Writer:
             what = f"the sink broke ({type(error).__name__})"
             self._failed(SinkLostError(what, "see whether it is reachable and has room"))
             return
-        if isinstance(safe.content, Picture) and safe.verdict is not None:
+        if not left:
+            self._tally.fault(TOO_SLOW)
+        elif isinstance(safe.content, Picture) and safe.verdict is not None:
             took = max(0, time.monotonic_ns() - leaving.arrived_ns)
             self._tally.picture_left(safe, safe.verdict, took)
+
+    def _hand_over(self, leaving: _Leaving) -> bool:
+        """Give it to the sink; return whether it left."""
+        late = self._live and time.monotonic_ns() - leaving.put_ns > LATE_NS
+        if late and self._write_late and isinstance(leaving.safe.content, Picture):
+            return self._write_late(leaving.safe)
+        self._sink.write(leaving.safe)
+        return True

@@ -119,14 +119,13 @@ def test_a_picture_that_comes_too_late_for_a_bracket_begins_the_next() -> None:
     assert list(made.outstanding.values()) == [last]
 
 
-def test_a_picture_that_moved_on_leans_on_the_one_before_it() -> None:
-    """Unlike the left end of the bracket, close to the newest that waits in it."""
+def test_of_what_changes_step_by_step_each_step_is_asked_about() -> None:
+    """Unlike the left end of the bracket, although close to the newest that waits in it."""
     gate = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE})
     made = Held(NEVER_AUDITED, policies.load("protect"), gate, Views((VIEW,), ()), b"x" * 16, 0)
     made.answer(0, come(made, 0, "A", 0), CLEAR)
     before, moved = come(made, 1, "B", 40), come(made, 2, "C", 80)
-    assert before.asked_ns is not None
-    assert (moved.left, moved.asked_ns) == (before, None)
+    assert list(made.outstanding.values()) == [before, moved]
 
 
 def test_a_cut_is_asked_about_and_so_is_the_picture_before_it() -> None:

@@ -6,7 +6,9 @@ decoder that is told nothing special, as anybody's player is.
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
 import random
 import subprocess
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
 from safelight.media.coded import CodedPictures
+from safelight.media.interface import SourceInfo
 from safelight.types import Frame, Picture, Plane
 
 SIZE = (320, 192)
@@ -63,6 +66,17 @@ def run(source: Path, sink: Path, cards: frozenset[int] = frozenset()) -> Copied
     finally:
         reader.close()
     return Copied(came, writer.copied, noted)
+
+
+def read_all(reader: AvSource) -> list[Frame]:
+    frames: list[Frame] = []
+    try:
+        while True:
+            frames.append(reader.read())
+    except EndOfStream:
+        return frames
+    finally:
+        reader.close()
 
 
 def card(like: Picture) -> Picture:
@@ -152,6 +166,61 @@ def test_a_cover_is_spliced_in_and_nothing_of_what_it_hides_leaves(
     # From a cover to the next key picture everything is encoded anew.
     covered_groups = {n // 10 for n in cards}
     assert copied.copied >= 60 - 10 * len(covered_groups) - 2 * len(covered_groups)
+
+
+def live(info: SourceInfo) -> SourceInfo:
+    return dataclasses.replace(info, live=True)
+
+
+def test_late_pictures_are_left_out_and_the_rest_plays(tmp_path: Path) -> None:
+    """What has to be encoded is left out, as on a machine that is behind; nothing is broken."""
+    source, out = clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    coded = CodedPictures()
+    reader = AvSource(parse_source(str(source)), coded=coded)
+    writer = AvSink(parse_sink(str(out)), coded=coded)
+    writer.open(live(reader.open()))
+    came = [content(f) for f in read_all(reader) if isinstance(f.content, Picture)]
+    grey = card(came[0])
+    left = [
+        writer.write_late(safe(grey if number in {13, 14} else one, number, Fraction(1, 30)))
+        for number, one in enumerate(came)
+    ]
+    writer.close(whole=True)
+    gone = [number for number, one in enumerate(left) if not one]
+    # Behind the first of the cards, up to the next key picture.
+    assert set(gone) <= set(range(11, 20))
+    assert {14, 18, 19} <= set(gone)
+    assert writer.copied >= 50
+    shown = [content(f) for f in read(out).pictures]
+    assert len(shown) == 60 - len(gone)
+    kept = [one for number, one in enumerate(came) if number not in {*gone, 13, 14}]
+    whole = [one for one in shown if psnr(one.y, grey.y) < 30]
+    assert all(psnr(a.y, b.y) > 32 for a, b in zip(whole, kept, strict=True))
+    plays_without_a_word(out)
+
+
+def test_a_live_cover_is_encoded_five_times_a_second(tmp_path: Path) -> None:
+    """It is one card all the time; whatever else is shown is not taken for it."""
+    source, out = clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    coded = CodedPictures()
+    reader = AvSource(parse_source(str(source)), coded=coded)
+    writer = AvSink(parse_sink(str(out)), coded=coded)
+    writer.open(live(reader.open()))
+    came = [content(f) for f in read_all(reader) if isinstance(f.content, Picture)]
+    grey = card(came[0])
+    for number, one in enumerate(came):
+        writer.write(safe(grey if 10 <= number < 40 else one, number, Fraction(1, 30)))
+    writer.close(whole=True)
+    left = read(out)
+    cards = [
+        time
+        for frame, time in zip(left.pictures, left.times, strict=True)
+        if psnr(content(frame).y, grey.y) > 40
+    ]
+    assert 5 <= len(cards) <= 6
+    assert max(b - a for a, b in itertools.pairwise(cards)) <= Fraction(7, 30)
+    assert len(left.pictures) == 30 + len(cards)
+    plays_without_a_word(out)
 
 
 def test_whatever_else_a_packet_holds_stays_behind(tmp_path: Path) -> None:

@@ -91,6 +91,25 @@ def test_from_a_card_on_all_is_encoded_until_the_next_idr_picture() -> None:
     ]
 
 
+def test_what_is_late_is_left_out_only_where_it_would_be_encoded_behind_another() -> None:
+    log = Log()
+    splicer = log.splicer()
+    left = [
+        splicer.push(shown(one.pts, None if one.pts in {2, 3} else one), late=one.pts > 0)
+        for one in groups([6, 4], [])
+    ]
+    splicer.settle()
+    # The first after others' pictures leaves all the same, as it refers to nothing; what comes
+    # from the next IDR picture on is passed on, late as it is.
+    assert log.told == [
+        ("copy", 0, True),
+        ("copy", 1, False),
+        ("encode", 2, True),
+        *(("copy", pts, pts == 6) for pts in range(6, 10)),
+    ]
+    assert left == [True] * 3 + [False] * 3 + [True] * 4
+
+
 def test_a_jump_of_the_clock_waits_for_an_idr_picture() -> None:
     log = Log()
     splicer = log.splicer()

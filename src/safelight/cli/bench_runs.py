@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ from safelight.errors import LostError
 
 LIVE_SIZE: Final = (1280, 720)
 _JOB_LIMIT_S: Final = 600.0
+# No two streams begin at once, nor move, and have their key frames, at the same moments.
+_APART_S: Final = 1.03
 
 # In this order in every turn, so that what the machine does meanwhile hits all alike.
 _PAIRS: Final[tuple[tuple[str, Kind, int], ...]] = (
@@ -193,6 +196,7 @@ def _begin_together(started: list[subprocess.Popen[str]]) -> None:
         if process.stdin is not None:
             process.stdin.write("\n")
             process.stdin.flush()
+        time.sleep(_APART_S)
 
 
 def sharing(count: int, film: Path, scratch: Path, seconds: float, *, copy: bool) -> dict[str, Any]:

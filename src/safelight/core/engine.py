@@ -193,8 +193,9 @@ class Engine:
             self._held.cut_reference()
             self._held.arrive_shut(self._now_ns, frame, frame.content, self._stream.reason)
             return
-        if barrier is Reason.FAULT and self._limits.at_once:
-            # Its judge is hardly back before its deadline, and nothing would leave until then.
+        back_late = barrier is Reason.FAULT and self._limits.at_once
+        if back_late or self._stream.waits(self._now_ns):
+            # Its judge is hardly back before its deadline, or is left alone for a while.
             shut = self._held.arrive_shut(self._now_ns, frame, frame.content, Reason.NO_VERDICT)
             shut.barrier = barrier
             return

@@ -99,9 +99,12 @@ class Held:
             if not leans and reference is not None and self._may_lean_on(reference):
                 # It differs too much, or came too late, to inherit. The frame just before it
                 # closes the bracket of those that wait, so that a cut costs two judgements and
-                # not eight. What only moved on may lean on that one.
+                # not eight. Only what came too late may lean on that one: of what changes step
+                # by step each step is to be judged.
+                too_late = entry.like is not None and entry.like[1].close
                 out += self.close_bracket(now_ns)
-                leans = self.reference is not reference and self._lean(entry, now_ns, out)
+                if too_late and self.reference is not reference:
+                    leans = self._lean(entry, now_ns, out)
             if leans:
                 return out
         self.queue.append(entry)

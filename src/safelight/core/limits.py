@@ -66,6 +66,17 @@ class Limits:
     ahead: int = 1
     service_guess_ns: int = 40 * NS_PER_MS
 
+    # After how long a stream that was covered because its judge was late tries again: the first
+    # time, the next, and so on while no window passes without.
+    retry_ns: tuple[int, ...] = (
+        0,
+        NS_PER_S // 2,
+        NS_PER_S,
+        2 * NS_PER_S,
+        4 * NS_PER_S,
+    )
+    retry_window_ns: int = 10 * NS_PER_S
+
     # Faults, interruptions.
     fault_window_ns: int = 60 * NS_PER_S
     faults_to_interrupt: int = 3
@@ -93,6 +104,8 @@ class Limits:
             raise ValueError("a backlog is longer than a bracket")
         if any(value < 1 for value in self._counts) or any(v < 0 for v in self._spans):
             raise ValueError("a limit of nothing would permit what it limits")
+        if not self.retry_ns or any(wait < 0 for wait in self.retry_ns):
+            raise ValueError("a stream whose judge was late tries again some time")
         if not self.cool_down_ns or any(wait < 1 for wait in self.cool_down_ns):
             raise ValueError("an interruption has to cool down from")
 
@@ -124,6 +137,7 @@ class Limits:
             self.card_every_ns - 1,
             self.service_guess_ns,
             self.fault_window_ns,
+            self.retry_window_ns,
         )
 
     @property

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from safelight.core.backoff import Backoff
 from safelight.core.entry import Entry, Result
 from safelight.core.held import Held
 from safelight.core.limits import Limits
@@ -63,6 +64,7 @@ class Stream:
         self._cool_down = cool_down
         self._out = out
         self._sequential = self._new_sequential()
+        self._backoff = Backoff(limits)
         self._run_from_ns = 0  # pts of the first of the clear frames in a row
         self._run_count = 0
         self._showing: bool | None = None  # whether what left last was released
@@ -126,6 +128,8 @@ class Stream:
         worse = reason is Reason.SEXUAL_CONTENT and (
             self.state is not State.COVERED or self.reason is not reason
         )
+        if self.state is State.LIVE and reason is Reason.NO_VERDICT:
+            self._backoff.covered(now_ns)
         if self.state is State.LIVE or worse:
             self._enter(State.COVERED, reason, entry.frame.pts_ns, now_ns)
         return self._verdict(entry, Action.COVER, reason, now_ns)
@@ -143,13 +147,17 @@ class Stream:
             count = self._run_count + ahead
         span = self._limits.lift_span_ns if self._covers_content else self._limits.open_span_ns
         enough = count >= self._limits.open_frames and last - self._run_from_ns >= span
-        if enough and self._may_change(now_ns):
+        if enough and self._may_change(now_ns) and not self.waits(now_ns):
             self._enter(State.LIVE, Reason.CLEAR, pts_ns, now_ns)
             return self._release(entry, result, now_ns)
         if more and may_wait:
             return None
         self._run_count += 1
         return self._verdict(entry, Action.COVER, self.reason, now_ns)
+
+    def waits(self, now_ns: int) -> bool:
+        """Whether a stream whose judge was late leaves it alone for now."""
+        return self.state is not State.LIVE and self._backoff.waits(now_ns)
 
     @property
     def _covers_content(self) -> bool:

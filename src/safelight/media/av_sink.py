@@ -94,6 +94,17 @@ class AvSink:
             SinkLostError: it broke off.
             TypeError: anything but a SafeFrame was offered.
         """
+        self._write(frame, late=False)
+
+    def write_late(self, frame: SafeFrame) -> bool:
+        """As ``write``, of one that waited long; return whether it left.
+
+        In copy mode a picture that would have to be encoded is left out. That breaks no run of
+        pictures that are passed on.
+        """
+        return self._write(frame, late=True)
+
+    def _write(self, frame: SafeFrame, *, late: bool) -> bool:
         if type(frame) is not SafeFrame:
             raise TypeError(f"a sink takes a SafeFrame, not a {type(frame).__name__}")
         if self._output is None or self._info is None or self._closed:
@@ -105,9 +116,12 @@ class AvSink:
                 if self._encoder is None:
                     base = time_base_for(frame.time_base)
                     self._encoder = self._start(self._output, self._info, content.format, base)
+                if isinstance(self._encoder, SplicingEncoder):
+                    return self._encoder.picture(content, at, self._output.put, late=late)
                 self._encoder.picture(content, at, self._output.put)
             elif self._encoder is not None:
                 self._encoder.sound(content, at, self._output.put)
+            return True
         except LIBAV_ERRORS as error:
             raise SinkLostError(
                 f"cannot encode for {self._address.shown}: {words(error)}", "start it again"

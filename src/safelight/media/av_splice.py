@@ -37,6 +37,8 @@ from safelight.media.timeline import Timeline
 from safelight.types import Picture, PictureFormat, Sound
 
 _LONGEST_DELAY: Final = Fraction(1)
+# A live cover is one card, again and again, each of which would cost 5 ms at 720p.
+_AGAIN_AFTER: Final = Fraction(1, 5)
 
 
 class SplicingEncoder:
@@ -70,16 +72,21 @@ class SplicingEncoder:
         self._put: Put | None = None
         self._last_dts: int | None = None
         self._last_pts: int | None = None
+        self._live = info.live
+        self._encoded: Shown | None = None  # what was encoded last
         self.copied = 0
 
-    def picture(self, picture: Picture, at: Fraction, put: Put) -> None:
-        """Let a picture leave that is shown at stream time ``at``, in seconds."""
+    def picture(self, picture: Picture, at: Fraction, put: Put, *, late: bool = False) -> bool:
+        """Let a picture leave that is shown at stream time ``at``, in seconds.
+
+        ``late``: one that would have to be encoded may be left out. Returns whether it left.
+        """
         self._put = put
         out = self._timeline.of_picture(at)
         coded = self._coded.of(picture)
         if coded is not None and coded.sets != self._sets:
             coded = None
-        self._splicer.push(Shown(picture, out, out - at, coded))
+        return self._splicer.push(Shown(picture, out, out - at, coded), late=late)
 
     def sound(self, sound: Sound, at: Fraction, put: Put) -> None:
         """Encode sound that starts at stream time ``at``; before a first picture it is left out."""
@@ -100,6 +107,9 @@ class SplicingEncoder:
         self.copied += 1
 
     def _encode(self, shown: Shown, fresh: bool) -> None:
+        if not fresh and self._is_shown_already(shown):
+            return
+        self._encoded = shown
         frame = video_frame(fit(shown.picture, self._form), self._form)
         pts = round(shown.out / self._time_base)
         if self._last_pts is not None:
@@ -115,6 +125,15 @@ class SplicingEncoder:
             packet.is_keyframe = made.is_keyframe
             shown_at = made.pts if made.pts is not None else pts
             self._send(packet, shown_at, shown_at * self._time_base - delay)
+
+    def _is_shown_already(self, shown: Shown) -> bool:
+        last = self._encoded
+        return (
+            self._live
+            and last is not None
+            and last.picture is shown.picture
+            and 0 <= shown.out - last.out < _AGAIN_AFTER
+        )
 
     def _send(self, packet: Packet[Any], pts: int, dts_s: Fraction) -> None:
         dts = round(dts_s / self._time_base)

@@ -97,6 +97,21 @@ class MayCopy(Protocol):
         ...
 
 
+@runtime_checkable
+class MayLeaveOut(Protocol):
+    """What a sink offers besides, if some pictures cost it far more than others."""
+
+    def write_late(self, frame: SafeFrame) -> bool:
+        """Let a picture leave that waited long for it, as ``write`` does, or leave it out.
+
+        Left out are only such as cost much, and whose absence makes none that follow cost more.
+
+        Returns:
+            Whether it left.
+        """
+        ...
+
+
 class Sink(Protocol):
     """Where safe frames go. One thread calls everything but the constructor."""
 

@@ -52,17 +52,22 @@ class Splicer:
         self._waiting: dict[int, tuple[Shown, CodedPicture]] = {}
         self._fresh = True
 
-    def push(self, shown: Shown) -> None:
-        """Take the next picture in the order of showing."""
+    def push(self, shown: Shown, *, late: bool = False) -> bool:
+        """Take the next picture in the order of showing; return whether it leaves.
+
+        ``late``: it is left out if it would have to be encoded behind another that was.
+        """
         coded = shown.coded
         if coded is None or not self._may_follow(shown, coded):
             self.settle()
         if coded is not None and self._next is None and coded.idr:
             self._next, self._shift = coded.index, shown.shift
         if coded is None or self._next is None:
+            if late and not self._fresh:
+                return False
             self._encode(shown, self._fresh)
             self._fresh = False
-            return
+            return True
         self._waiting[coded.index] = (shown, coded)
         for ready, its in self._run(self._next):
             del self._waiting[its.index]
@@ -71,6 +76,7 @@ class Splicer:
             self._next = its.index + 1
         if len(self._waiting) > MOST_REORDERED:
             self.settle()
+        return True
 
     def _run(self, first: int) -> list[tuple[Shown, CodedPicture]]:
         """Return what can be copied now: as much as leaves no earlier picture waiting.
