@@ -153,6 +153,7 @@ SEAMS: Final = {
         "safelight.media.webrtc_heard",
         "safelight.media.webrtc_peer",
         "safelight.media.webrtc_reports",
+        "safelight.media.webrtc_track",
         "safelight.call",
         "safelight.call_server",
         "safelight.call_incoming",

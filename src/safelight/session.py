@@ -11,7 +11,7 @@ from typing import Literal
 from safelight import report as reporting
 from safelight.errors import EndOfStream, EngineFaultError, SafelightError
 from safelight.events import StreamEvent
-from safelight.judge.judge import MayLookFirst
+from safelight.judge.judge import looks_first
 from safelight.media.interface import MayCopy, MayWorkElsewhere, SourceInfo
 from safelight.report import Cpu, Report, Tally
 from safelight.run import Parts, Run
@@ -203,7 +203,7 @@ class Session:
             copied=sink.copied if isinstance(sink := self._parts.sink, MayCopy) else 0,
             dropped=(*self._parts.source.dropped, *(self._run.dropped if self._run else ())),
             head=self._parts.report_head,
-            looked_first=isinstance(judge := self._parts.judge, MayLookFirst) and judge.looks_first,
+            looked_first=looks_first(self._parts.judge),
         )
 
     def _cpu(self) -> Cpu:

@@ -68,13 +68,7 @@ class Limits:
 
     # After how long a stream that was covered because its judge was late tries again: the first
     # time, the next, and so on while no window passes without.
-    retry_ns: tuple[int, ...] = (
-        0,
-        NS_PER_S // 2,
-        NS_PER_S,
-        2 * NS_PER_S,
-        4 * NS_PER_S,
-    )
+    retry_ns: tuple[int, ...] = (0, NS_PER_S // 2, NS_PER_S)
     retry_window_ns: int = 10 * NS_PER_S
 
     # Faults, interruptions.

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from safelight.errors import JudgeError
 from safelight.judge import keeper
 from safelight.judge.exchange import LyingError
-from safelight.judge.judge import Answer, Judge, JudgeFault, MayLookFirst
+from safelight.judge.judge import Answer, Judge, JudgeFault, looks_first
 from safelight.judge.rota import Rota
 from safelight.types import Absent, AbsentReason, Picture, Token
 
@@ -240,7 +240,7 @@ class Desk:
             raise
         with self._lock:
             self._judge, self._broken, self._replacing = judge, None, False
-            self._looks_first = isinstance(judge, MayLookFirst) and judge.looks_first
+            self._looks_first = looks_first(judge)
             self._heard_again(number)
             if self._missed:
                 self._break(self._missed[0])

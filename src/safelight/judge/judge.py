@@ -34,6 +34,11 @@ class MayLookFirst(Protocol):
         ...
 
 
+def looks_first(judge: object) -> bool:
+    """Whether a quicker network answers where it may."""
+    return isinstance(judge, MayLookFirst) and judge.looks_first
+
+
 class Judge(Protocol):
     """Looks at pictures. Knows nothing of streams, states or policies."""
 

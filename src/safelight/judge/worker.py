@@ -22,6 +22,7 @@ from typing import Final, NoReturn, Protocol
 
 from safelight.errors import JudgeError, SafelightError
 from safelight.judge import carry, sandbox
+from safelight.judge.judge import looks_first
 from safelight.judge.ring import RING_BYTES, RingReader
 from safelight.judge.wire import (
     QUESTION_BYTES,
@@ -73,7 +74,7 @@ def main(load: Load | None = None) -> NoReturn:
         what = f"the judge does not load ({type(error).__name__})"
         _say(control, {"failed": [what, _HINT]})
         os._exit(3)
-    _say(control, {"layers": layers, "looks_first": _looks_first(detectors)})
+    _say(control, {"layers": layers, "looks_first": looks_first(detectors)})
     _fork_when_asked(control, names, detectors)
 
 
@@ -82,11 +83,6 @@ def _load(bundle: VerifiedBundle, *, first_look_below: float) -> Looking:
     from safelight.detect.detectors import Detectors  # noqa: PLC0415
 
     return Detectors(bundle, first_look_below=first_look_below)
-
-
-def _looks_first(detectors: Looking) -> bool:
-    """Whether a quicker network answers where it may."""
-    return getattr(detectors, "looks_first", False) is True
 
 
 def _get_loaded(control: socket.socket, load: Load | None) -> tuple[tuple[str, ...], Looking, int]:

@@ -7,16 +7,14 @@ twentieth of a second later than its picture.
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import av
+from typing import Final
 
 from safelight.media.webrtc_extra import missing
+from safelight.media.webrtc_track import PassingTrack
 from safelight.types import NS_PER_S
 
 try:
     from aiortc import MediaStreamTrack, RTCRtpReceiver
-    from aiortc.mediastreams import MediaStreamError
     from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 except ImportError as error:
     raise missing() from error
@@ -26,13 +24,11 @@ _TURN: Final = 1 << 32  # where RTP's clock starts over
 _MAPPER: Final = "_RTCRtpReceiver__timestamp_mapper"  # where aiortc's pts begin to count
 
 
-class HeardTrack(MediaStreamTrack):
+class HeardTrack(PassingTrack):
     """A received track that knows what its sender said of the time."""
 
     def __init__(self, track: MediaStreamTrack, receiver: RTCRtpReceiver) -> None:
-        super().__init__()
-        self.kind = track.kind
-        self._track = track
+        super().__init__(track)
         self._receiver = receiver
         self._ahead_ns: int | None = None
         self._report = receiver._handle_rtcp_packet
@@ -42,22 +38,6 @@ class HeardTrack(MediaStreamTrack):
     def ahead_ns(self) -> int | None:
         """How far its sender's clock is ahead of its pts, in ns; None while it said nothing."""
         return self._ahead_ns
-
-    async def recv(self) -> av.VideoFrame | av.AudioFrame:
-        """Return the next frame, as it came.
-
-        Raises:
-            MediaStreamError: the track has ended.
-        """
-        if self.readyState != "live":
-            raise MediaStreamError
-        frame: Any = await self._track.recv()
-        return frame  # type: ignore[no-any-return]
-
-    def stop(self) -> None:
-        """Stop it, and what it takes from."""
-        super().stop()
-        self._track.stop()
 
     async def _heard(self, packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpSrPacket):

@@ -13,10 +13,10 @@ from fractions import Fraction
 import av
 
 from safelight.media.webrtc_extra import missing
+from safelight.media.webrtc_track import PassingTrack
 
 try:
     from aiortc import MediaStreamTrack, RTCRtpSender, clock
-    from aiortc.mediastreams import MediaStreamError
     from aiortc.rtcrtpparameters import RTCRtpCodecParameters
     from aiortc.rtcrtpsender import RTCEncodedFrame
     from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
@@ -43,36 +43,21 @@ class SharedClock:
         return (ntp + round((at - began) * (1 << 32))) & 0xFFFFFFFF_FFFFFFFF
 
 
-class NotedTrack(MediaStreamTrack):
+class NotedTrack(PassingTrack):
     """A track that notes the stream time of the first frame that was taken from it."""
 
     def __init__(self, track: MediaStreamTrack, shared: SharedClock) -> None:
-        super().__init__()
-        self.kind = track.kind
+        super().__init__(track)
         self.first: Fraction | None = None
-        self._track = track
         self._shared = shared
 
     async def recv(self) -> av.VideoFrame | av.AudioFrame:
-        """Return the next frame.
-
-        Raises:
-            MediaStreamError: the track has ended.
-        """
-        if self.readyState != "live":
-            raise MediaStreamError
-        frame = await self._track.recv()
-        if not isinstance(frame, av.VideoFrame | av.AudioFrame):
-            raise MediaStreamError  # nothing encoded comes out of a guard
+        """Return the next frame; raises what ``PassingTrack.recv`` does."""
+        frame = await super().recv()
         if self.first is None and frame.pts is not None and frame.time_base is not None:
             self.first = frame.pts * frame.time_base
             self._shared.begin(self.first)
         return frame
-
-    def stop(self) -> None:
-        """Stop it, and what it takes from."""
-        super().stop()
-        self._track.stop()
 
 
 class Reports:
