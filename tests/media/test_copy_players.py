@@ -33,6 +33,7 @@ WIDTH, HEIGHT = SIZE
 RATE: Final = 30
 # It turns colours into levels in its own way, by the green of which pictures are compared here.
 IN_A_BROWSER: Final = 30.0
+TRIES: Final = 8
 
 
 def spliced(folder: Path, suffix: str, cards: set[int]) -> tuple[Path, list[Plane]]:
@@ -140,9 +141,14 @@ def test_a_browser_plays_a_spliced_cover(tmp_path: Path, cards: set[int]) -> Non
             await page.call("Media.enable")
             assert await page.run("play()") == {"decoded": COUNT, "broken": 0}
             for number, picture in enumerate(pictures):
-                seen = await page.run(f"at({(number + 0.5) / RATE})")
-                green = np.array(seen, np.uint8).reshape(HEIGHT, WIDTH)
-                assert psnr(green, views.shown(picture)[..., 1]) > IN_A_BROWSER, number
+                expected = views.shown(picture)[..., 1]
+                # Having sought, a busy browser may still draw what it showed before.
+                for _ in range(TRIES):
+                    seen = await page.run(f"at({(number + 0.5) / RATE})")
+                    near = psnr(np.array(seen, np.uint8).reshape(HEIGHT, WIDTH), expected)
+                    if near > IN_A_BROWSER:
+                        break
+                assert near > IN_A_BROWSER, number
             assert [event for event in page.events if _complains(event)] == []
             assert any(event["method"].startswith("Media.") for event in page.events)
 
