@@ -26,7 +26,6 @@ from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
 from safelight.media.coded import CodedPictures
-from safelight.media.interface import SourceInfo
 from safelight.types import Frame, Picture, Plane
 
 SIZE = (320, 192)
@@ -168,18 +167,19 @@ def test_a_cover_is_spliced_in_and_nothing_of_what_it_hides_leaves(
     assert copied.copied >= 60 - 10 * len(covered_groups) - 2 * len(covered_groups)
 
 
-def live(info: SourceInfo) -> SourceInfo:
-    return dataclasses.replace(info, live=True)
+def to_a_live_sink(source: Path, sink: Path) -> tuple[AvSink, list[Picture]]:
+    """Read a film whole; return its pictures, and a sink that takes them for a live stream's."""
+    coded = CodedPictures()
+    reader = AvSource(parse_source(str(source)), coded=coded)
+    writer = AvSink(parse_sink(str(sink)), coded=coded)
+    writer.open(dataclasses.replace(reader.open(), live=True))
+    return writer, [content(f) for f in read_all(reader) if isinstance(f.content, Picture)]
 
 
 def test_late_pictures_are_left_out_and_the_rest_plays(tmp_path: Path) -> None:
     """What has to be encoded is left out, as on a machine that is behind; nothing is broken."""
-    source, out = clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
-    coded = CodedPictures()
-    reader = AvSource(parse_source(str(source)), coded=coded)
-    writer = AvSink(parse_sink(str(out)), coded=coded)
-    writer.open(live(reader.open()))
-    came = [content(f) for f in read_all(reader) if isinstance(f.content, Picture)]
+    out = tmp_path / "out.mp4"
+    writer, came = to_a_live_sink(clip(tmp_path / "in.mp4"), out)
     grey = card(came[0])
     left = [
         writer.write_late(safe(grey if number in {13, 14} else one, number, Fraction(1, 30)))
@@ -201,12 +201,8 @@ def test_late_pictures_are_left_out_and_the_rest_plays(tmp_path: Path) -> None:
 
 def test_a_live_cover_is_encoded_five_times_a_second(tmp_path: Path) -> None:
     """It is one card all the time; whatever else is shown is not taken for it."""
-    source, out = clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
-    coded = CodedPictures()
-    reader = AvSource(parse_source(str(source)), coded=coded)
-    writer = AvSink(parse_sink(str(out)), coded=coded)
-    writer.open(live(reader.open()))
-    came = [content(f) for f in read_all(reader) if isinstance(f.content, Picture)]
+    out = tmp_path / "out.mp4"
+    writer, came = to_a_live_sink(clip(tmp_path / "in.mp4"), out)
     grey = card(came[0])
     for number, one in enumerate(came):
         writer.write(safe(grey if 10 <= number < 40 else one, number, Fraction(1, 30)))
