@@ -172,8 +172,10 @@ def test_limits_that_documents_state_are_those_of_the_code() -> None:
     assert limits.turn_age_ns == 3 * 10**9
     assert limits.changes_per_s == 3
     assert [wait // 10**9 for wait in limits.cool_down_ns] == [10, 60, 300, 900]
-    assert (gate.STILL_HALVES, gate.STIRRED_HALVES, gate.STIRRED_PERMILLE) == (4, 1, 50)
-    assert (gate.FAINT_HALVES, gate.CHANGED_HALVES, gate.STRONG_HALVES) == (3, 8, 64)
+    assert (gate.STILL_QUARTERS, gate.STIRRED_QUARTERS, gate.STIRRED_PERMILLE) == (8, 2, 50)
+    assert (gate.FAINT_QUARTERS, gate.CHANGED_QUARTERS, gate.STRONG_QUARTERS) == (6, 16, 128)
+    assert (gate.LEAST_QUARTERS, gate.SLIGHT_QUARTERS) == (2, 3)
+    assert (gate.LEAST_PERMILLE, gate.SLIGHT_PERMILLE) == (900, 700)
     shares = (gate.FAINT_PERMILLE, gate.CHANGED_PERMILLE, gate.STRONG_PERMILLE)
     assert shares == (500, 300, 150)
     assert (gate.CELL, gate.STILL_CELLS, gate.CHANGE_CELLS) == (8, 2, 5)

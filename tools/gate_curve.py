@@ -31,6 +31,13 @@ HOLDS_MS: Final = (0, 100, 250, 500)
 AREAS: Final = (100, 200, 300, 400, 500)
 SPAN: Final = 7
 MOST: Final = 150  # frames of a clip
+LIMITS: Final = (
+    gate.LEAST_PERMILLE,
+    gate.SLIGHT_PERMILLE,
+    gate.FAINT_PERMILLE,
+    gate.CHANGED_PERMILLE,
+    gate.STRONG_PERMILLE,
+)
 
 
 class OtherLimit(gate.BlockGate):
@@ -74,8 +81,9 @@ def film(path: Path) -> attacks.Film:
 
 
 def separations(films: list[attacks.Film]) -> None:
-    """Print shares of the area at the three levels: what moves, and what comes in."""
-    print("\nshare of the area that differs     faintly  visibly  strongly   (limits 50, 30, 15 %)")
+    """Print shares of the area at the five levels: what moves, and what comes in."""
+    print(f"\n{'share of the area that differs by':34} half  slight  faint  visible  strong")
+    line("limits", LIMITS)
     between = []
     for pictures in films:
         for start in range(0, len(pictures) - SPAN, SPAN):
@@ -95,14 +103,20 @@ def separations(films: list[attacks.Film]) -> None:
     line("another scene flashed in", shares(other, scene))
 
 
-def shares(a: Picture, b: Picture) -> tuple[int, int, int]:
+def shares(a: Picture, b: Picture) -> tuple[int, ...]:
     found = gate.BlockGate().compare(a, b)
-    return found.faint_permille, found.changed_permille, found.strong_permille
+    return (
+        found.least_permille,
+        found.slight_permille,
+        found.faint_permille,
+        found.changed_permille,
+        found.strong_permille,
+    )
 
 
 def line(name: str, permille: object) -> None:
-    faint, changed, strong = np.asarray(permille, dtype=float) / 10
-    print(f"{name:32} {faint:8.0f} {changed:8.0f} {strong:9.0f}   %")
+    columns = np.asarray(permille, dtype=float) / 10
+    print(f"{name:32}" + "".join(f"{share:7.0f}" for share in columns) + "   %")
 
 
 if __name__ == "__main__":

@@ -130,6 +130,10 @@ class LikenessPart(Part):
     still: bool
     changed_permille: int
 
+    def likeness(self) -> Likeness:
+        share = self.changed_permille
+        return Likeness(self.still, share, share, share, share, 0)
+
 
 class CoolDownPart(Part):
     """Where earlier interruptions left this user."""
@@ -161,10 +165,7 @@ class Dialogue(Part):
             key: tuple(value) if isinstance(value, list) else value
             for key, value in self.limits.items()
         }
-        table = {
-            (pair.a, pair.b): Likeness(pair.still, pair.changed_permille, pair.changed_permille, 0)
-            for pair in self.likeness
-        }
+        table = {(pair.a, pair.b): pair.likeness() for pair in self.likeness}
         policy: dict[str, Any] = dict(self.policy)
         return Engine(
             Limits(**limits),

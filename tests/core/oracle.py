@@ -404,8 +404,8 @@ class Oracle:
                 assert left.order < seen.order < right.order
                 assert right.order - left.order <= min(8, limits.bracket_frames)
                 assert self._apart(right, left) <= limits.hold_ns
-                for end in ends:
-                    assert self.gate.compare(seen.picture, end.picture).close
+                assert self.gate.compare(seen.picture, left.picture).near
+                assert self.gate.compare(seen.picture, right.picture).close
             case _:
                 raise AssertionError(f"{seq} released on no known ground: {verdict}")
         if not self.open:

@@ -24,7 +24,7 @@ from safelight.core.limits import Limits
 from safelight.core.policy import Policy
 from safelight.core.release import picture as mint
 from safelight.testing.fakes import VIEW, scores
-from safelight.testing.gates import CLOSE, ScriptedGate, name_of, symbol
+from safelight.testing.gates import CLOSE, SLIGHTLY_CHANGED, ScriptedGate, name_of, symbol
 from safelight.types import (
     NS_PER_MS,
     Absent,
@@ -61,8 +61,16 @@ POLICY = Policy("dialogue", "As protect", 0.5, 0.2, 0.3, 3000, 10000, False, 1.0
 PRIOR = Calibration(
     "uncalibrated prior", ((0, -2000), (200, -500), (500, 500), (800, 2000), (1000, 4000))
 )
-# D is close to A, and yet not to what else is close to A.
-GATE = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE, ("A", "C"): CLOSE, ("A", "D"): CLOSE})
+# D is close to A, and yet not to what else is close to A. C may be the end behind B, not the one
+# before it.
+GATE = ScriptedGate(
+    {
+        ("A", "B"): CLOSE,
+        ("B", "C"): SLIGHTLY_CHANGED,
+        ("A", "C"): CLOSE,
+        ("A", "D"): CLOSE,
+    }
+)
 VIEWS = Views((VIEW,), ("squares",))
 SECRET = b"sixteen bytes and more"
 OTHER = PictureFormat(32, 16)

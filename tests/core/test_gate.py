@@ -36,7 +36,7 @@ def noise(size: tuple[int, int], level: int, seed: int = 1) -> NDArray[np.int16]
 def test_a_picture_is_still_as_itself(size: tuple[int, int]) -> None:
     likeness = BlockGate().compare(picture(size), picture(size))
     assert likeness.still
-    assert likeness.close
+    assert likeness.near
     assert likeness.changed_permille == 0
 
 
@@ -116,7 +116,27 @@ def test_a_newcomer_is_close_up_to_the_stated_share_and_not_beyond(by: int, limi
         assert likeness.faint_permille == blocks * 10
         assert likeness.changed_permille == (blocks * 10 if by > 4 else 0)
         assert likeness.strong_permille == (blocks * 10 if by > 32 else 0)
-        assert likeness.close == (blocks < limit)
+        assert likeness.close == likeness.near == (blocks < limit)
+        assert not likeness.still
+
+
+@pytest.mark.parametrize(("pixels", "limit"), [(801, 90), (1200, 90), (1201, 70), (1600, 70)])
+def test_a_slight_change_is_near_up_to_the_stated_share_and_close_everywhere(
+    pixels: int, limit: int
+) -> None:
+    """Of 1,600 pixels so many by one level: above half a level, above three quarters."""
+    gate, base = BlockGate(), picture((400, 400))  # a hundred blocks of 40
+    block = (np.arange(1600).reshape(40, 40) < pixels).astype(np.int16)
+    for blocks in (limit - 1, limit, 100):
+        change = np.zeros((400, 400), np.int16)
+        for index in range(blocks):
+            y, x = index // 10 * 40, index % 10 * 40
+            change[y : y + 40, x : x + 40] = block
+        likeness = gate.compare(base, changed(base, "y", change))
+        assert likeness.least_permille == blocks * 10
+        assert likeness.slight_permille == (blocks * 10 if pixels > 1200 else 0)
+        assert likeness.near == (blocks < limit)
+        assert likeness.close
         assert not likeness.still
 
 
@@ -166,6 +186,14 @@ def mean_blocks(a: NDArray[np.uint8], b: NDArray[np.uint8], side: int) -> NDArra
     return means
 
 
+def share_above(
+    planes: list[tuple[NDArray[np.uint8], NDArray[np.uint8], int]], level: float
+) -> float:
+    """The share of blocks of 40 luma pixels above a level in any plane."""
+    above = [mean_blocks(p, q, 40 // scale) > level for p, q, scale in planes]
+    return float(np.logical_or.reduce(above).mean())
+
+
 @settings(deadline=None, max_examples=150)
 @given(
     size=st.sampled_from([(16, 16), (32, 16), (80, 80), (98, 66), (120, 160)]),
@@ -202,8 +230,10 @@ def test_what_inheriting_guarantees(
             assert np.logical_or.reduce(stirred).mean() < 0.05
     if likeness.close and not (width % 40 or height % 40):
         for over, share in ((1.5, 0.50), (4.0, 0.30), (32.0, 0.15)):
-            above = [mean_blocks(p, q, 40 // s) > over for p, q, s in planes]
-            assert np.logical_or.reduce(above).mean() < share
+            assert share_above(planes, over) < share
+    if likeness.near and not (likeness.still or width % 40 or height % 40):
+        for over, share in ((0.5, 0.90), (0.75, 0.70)):
+            assert share_above(planes, over) < share
     assert BlockGate().compare(b, a) == likeness
 
 

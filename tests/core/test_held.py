@@ -17,7 +17,7 @@ from safelight.core.gate import BlockGate
 from safelight.core.held import Held, Views
 from safelight.core.limits import Limits
 from safelight.testing.fakes import VIEW, scores
-from safelight.testing.gates import CLOSE, ScriptedGate, symbol
+from safelight.testing.gates import CLOSE, SLIGHTLY_CHANGED, ScriptedGate, symbol
 from safelight.types import (
     NS_PER_MS,
     Absent,
@@ -126,6 +126,17 @@ def test_of_what_changes_step_by_step_each_step_is_asked_about() -> None:
     made.answer(0, come(made, 0, "A", 0), CLEAR)
     before, moved = come(made, 1, "B", 40), come(made, 2, "C", 80)
     assert list(made.outstanding.values()) == [before, moved]
+
+
+def test_what_is_slightly_changed_all_over_is_asked_about_unless_only_from_the_right_end() -> None:
+    gate = ScriptedGate({("A", "B"): CLOSE, ("A", "C"): CLOSE, ("B", "C"): SLIGHTLY_CHANGED})
+    made = Held(NEVER_AUDITED, policies.load("protect"), gate, Views((VIEW,), ()), b"x" * 16, 0)
+    left = come(made, 0, "A", 0)
+    made.answer(0, left, CLEAR)
+    between, right = come(made, 1, "B", 40), come(made, 2, "C", 240)
+    assert (between.left, between.right) == (left, right)
+    made.answer(0, right, CLEAR)
+    assert come(made, 3, "B", 280).asked_ns is not None
 
 
 def test_a_cut_is_asked_about_and_so_is_the_picture_before_it() -> None:

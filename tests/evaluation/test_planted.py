@@ -72,7 +72,7 @@ def test_a_gate_that_leaks_three_frames_is_named(monkeypatch: pytest.MonkeyPatch
     class Leaky(BlockGate):
         def compare(self, a: Picture, b: Picture) -> Likeness:
             if any(planted.is_canary(p, "card") for p in (a, b)):
-                return Likeness(True, 0, 0, 0)
+                return Likeness(True, 0, 0, 0, 0, 0)
             return super().compare(a, b)
 
     monkeypatch.setattr(opening, "BlockGate", Leaky)

@@ -17,38 +17,56 @@ from safelight.types import Picture, Plane
 CELL: Final = 8  # luma pixels a side of the smallest block; chroma has half
 STILL_CELLS: Final = 2  # a still block is 16 luma pixels a side
 CHANGE_CELLS: Final = 5  # a change block is 40 luma pixels a side
-# Levels are halves of a mean absolute difference, of 255: whole numbers, the same everywhere.
+# Levels are quarters of a mean absolute difference, of 255: whole numbers, the same everywhere.
 # What an encoder makes of a scene that does not move stays within one or two levels, in one or
 # two blocks of a hundred; a fade is everywhere.
-STILL_HALVES: Final = 4
-STIRRED_HALVES: Final = 1
+STILL_QUARTERS: Final = 8
+STIRRED_QUARTERS: Final = 2
 STIRRED_PERMILLE: Final = 50
 # Measured on the signing clips (tools/gate_curve.py, docs/performance.md): moving people stay
-# below all three shares in 98 of 100 frames. Another scene flashed in, a canary in its own
+# below all five shares in 98 of 100 frames. Another scene flashed in, a canary in its own
 # clean card from a seventh of its strength on, and a newcomer of strong contrast do not.
-FAINT_HALVES: Final = 3
+FAINT_QUARTERS: Final = 6
 FAINT_PERMILLE: Final = 500
-CHANGED_HALVES: Final = 8
+CHANGED_QUARTERS: Final = 16
 CHANGED_PERMILLE: Final = 300
-STRONG_HALVES: Final = 64
+STRONG_QUARTERS: Final = 128
 STRONG_PERMILLE: Final = 150
+# A canary that is there already and grows by a few hundredths of its strength is half a level,
+# but in every block. What moves, and what an encoder makes of the rest, leaves some unchanged.
+LEAST_QUARTERS: Final = 2
+LEAST_PERMILLE: Final = 900
+SLIGHT_QUARTERS: Final = 3
+SLIGHT_PERMILLE: Final = 700
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """``still``: nearly identical in every block. The others are shares of the area, 0 to 1000,
-    whose difference is above a faint, a visible and a strong level. ``blocks``: what they were
-    counted from, where that was needed."""
+    whose difference is above a level: half of one, a slight, a faint, a visible and a strong
+    one. ``blocks``: what they were counted from, where that was needed."""
 
     still: bool
+    least_permille: int
+    slight_permille: int
     faint_permille: int
     changed_permille: int
     strong_permille: int
     blocks: _Blocks | None = field(default=None, compare=False, repr=False)
 
     @property
+    def near(self) -> bool:
+        """Whether the difference is so small that a frame may inherit from the judged one that
+        stands before it: close, and not slightly changed all over."""
+        return (
+            self.close
+            and self.least_permille < LEAST_PERMILLE
+            and self.slight_permille < SLIGHT_PERMILLE
+        )
+
+    @property
     def close(self) -> bool:
-        """Whether the difference is small enough for a frame to inherit between two ends."""
+        """Whether the difference is small enough for the two ends of a bracket."""
         return (
             self.faint_permille < FAINT_PERMILLE
             and self.changed_permille < CHANGED_PERMILLE
@@ -69,7 +87,12 @@ class Likeness:
 
 
 UNLIKE: Final = Likeness(
-    still=False, faint_permille=1000, changed_permille=1000, strong_permille=1000
+    still=False,
+    least_permille=1000,
+    slight_permille=1000,
+    faint_permille=1000,
+    changed_permille=1000,
+    strong_permille=1000,
 )
 
 
@@ -99,11 +122,11 @@ class BlockGate:
                 _cell_sums(self._difference(a.v, b.v), CELL // 2) * 4,
             )
         )
-        moved, stirred = _blocks(cells, STILL_CELLS).above(STILL_HALVES, STIRRED_HALVES)
+        moved, stirred = _blocks(cells, STILL_CELLS).above(STILL_QUARTERS, STIRRED_QUARTERS)
         if not moved and stirred < STIRRED_PERMILLE:
             # Close, too: no block of 40 pixels has a mean above 36/25 of two levels, and
             # above one and a half only those that lie mostly in what is stirred.
-            return Likeness(True, 0, 0, 0)
+            return Likeness(True, 0, 0, 0, 0, 0)
         return _counted(_blocks(cells, CHANGE_CELLS))
 
     def _difference(self, a: Plane, b: Plane) -> Plane:
@@ -164,17 +187,19 @@ class _Blocks:
     sums: NDArray[np.uint32]
     pixels: int
 
-    def above(self, *halves: int) -> list[int]:
+    def above(self, *quarters: int) -> list[int]:
         """Return the shares of blocks, rounded up to thousandths, above each level in the plane
         where the difference is most."""
-        doubled = self.sums.max(axis=0) * 2
-        counts = (int(np.count_nonzero(doubled > level * self.pixels)) for level in halves)
-        return [-(-count * 1000 // doubled.size) for count in counts]
+        fourfold = self.sums.max(axis=0) * 4
+        counts = (int(np.count_nonzero(fourfold > level * self.pixels)) for level in quarters)
+        return [-(-count * 1000 // fourfold.size) for count in counts]
 
 
 def _counted(changes: _Blocks) -> Likeness:
-    faint, visible, strong = changes.above(FAINT_HALVES, CHANGED_HALVES, STRONG_HALVES)
-    return Likeness(False, faint, visible, strong, changes)
+    least, slight, faint, visible, strong = changes.above(
+        LEAST_QUARTERS, SLIGHT_QUARTERS, FAINT_QUARTERS, CHANGED_QUARTERS, STRONG_QUARTERS
+    )
+    return Likeness(False, least, slight, faint, visible, strong, changes)
 
 
 def _blocks(cells: NDArray[np.uint32], side: int) -> _Blocks:

@@ -101,7 +101,7 @@ class Held:
                 # closes the bracket of those that wait, so that a cut costs two judgements and
                 # not eight. Only what came too late may lean on that one: of what changes step
                 # by step each step is to be judged.
-                too_late = entry.like is not None and entry.like[1].close
+                too_late = entry.like is not None and entry.like[1].near
                 out += self.close_bracket(now_ns)
                 if too_late and self.reference is not reference:
                     leans = self._lean(entry, now_ns, out)
@@ -130,7 +130,7 @@ class Held:
             entry.still_of = reference
             self.queue.append(entry)
             return True
-        if limits.hold_ns and likeness.close and self._spans.holds(entry, reference):
+        if limits.hold_ns and likeness.near and self._spans.holds(entry, reference):
             entry.left = reference
             self.queue.append(entry)
             if due or audited or self._spans.is_used(entry, reference):

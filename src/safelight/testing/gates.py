@@ -16,8 +16,9 @@ from safelight.core.gate import UNLIKE, Likeness
 from safelight.types import Picture, PictureFormat
 
 SMALL: Final = PictureFormat(16, 16)
-SAME: Final = Likeness(True, 0, 0, 0)
-CLOSE: Final = Likeness(False, 100, 100, 100)
+SAME: Final = Likeness(True, 0, 0, 0, 0, 0)
+CLOSE: Final = Likeness(False, 100, 100, 100, 100, 100)  # and near
+SLIGHTLY_CHANGED: Final = Likeness(False, 1000, 1000, 100, 100, 100)  # close, and not near
 
 
 @lru_cache(maxsize=256)
