@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from safelight.bundle.pinned import PinnedFiles
 from safelight.bundle.reading import (
@@ -128,7 +128,7 @@ def verify(folder: Path, *, allow_test: bool, today: datetime.date) -> VerifiedB
         else:
             handle = open_packaged(file.source.package, file.source.path)
         files.pin(name, handle, size=file.bytes, sha256=file.sha256)
-    return _mint(raw, files)
+    return _mint(raw, json.loads(raw), files)
 
 
 def check_still_judges(bundle: VerifiedBundle, *, allow_test: bool, today: datetime.date) -> None:
@@ -167,7 +167,8 @@ def verify_again(raw: bytes, given: Mapping[str, bytes | int], *, sha256: str) -
     """
     if hashlib.sha256(raw).hexdigest() != sha256:
         refuse("its manifest is not the one that was verified")
-    pins = json.loads(raw)["files"]
+    said = json.loads(raw)
+    pins = said["files"]
     if set(given) != set(pins):
         refuse("its files are not those that the manifest names")
     files = PinnedFiles()
@@ -177,12 +178,12 @@ def verify_again(raw: bytes, given: Mapping[str, bytes | int], *, sha256: str) -
             files.keep(name, content, size=pin["bytes"], sha256=pin["sha256"])
         else:
             files.pin(name, content, size=pin["bytes"], sha256=pin["sha256"])
-    return _mint(raw, files)
+    return _mint(raw, said, files)
 
 
-def _mint(raw: bytes, files: PinnedFiles) -> VerifiedBundle:
-    """``raw``: a manifest that was parsed before, here or where it came from."""
-    said = json.loads(raw)
+def _mint(raw: bytes, said: dict[str, Any], files: PinnedFiles) -> VerifiedBundle:
+    """``raw``: a manifest that was checked before, here or where it came from; ``said``: what
+    it says, as plain JSON."""
     calibration = said["calibration"]
     return VerifiedBundle(
         id=said["id"],

@@ -13,9 +13,9 @@ class Backoff:
     """Counts covers for want of an answer that follow each other soon."""
 
     def __init__(self, limits: Limits) -> None:
-        self._waits_ns = limits.retry_ns
+        # A file waits for its judge; nothing is late there.
+        self._waits_ns = (0,) if limits.patient else limits.retry_ns
         self._window_ns = limits.retry_window_ns
-        self._off = limits.patient  # a file waits for its judge; nothing is late there
         self._level = -1
         self._until_ns = 0
 
@@ -27,4 +27,4 @@ class Backoff:
 
     def waits(self, now_ns: int) -> bool:
         """Whether nothing is to be asked now."""
-        return not self._off and now_ns < self._until_ns
+        return now_ns < self._until_ns
