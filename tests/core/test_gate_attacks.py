@@ -22,6 +22,7 @@ from tests.core.attacks import (
     Film,
     Outcome,
     at_strength,
+    mix,
     pair,
     play,
     shown,
@@ -230,3 +231,67 @@ def test_a_canary_that_was_there_all_along_and_grows_for_one_frame(
     )
     assert max(value for _, value in film) >= 0.5, "it shows the network nothing"
     same(film)
+
+
+def in_window(name: str, share: float, window: tuple[int, int, int, int]) -> Picture:
+    """A canary in the part from left, top to right, bottom; beside it the clean drawing."""
+    under, over = pair(name)[0], at_strength(name, round(share * 1000))[0]
+    left, top, right, bottom = window
+    planes = {}
+    for plane, scale in (("y", 1), ("u", 2), ("v", 2)):
+        whole = getattr(under, plane).copy()
+        part = np.s_[top // scale : bottom // scale, left // scale : right // scale]
+        whole[part] = getattr(over, plane)[part]
+        planes[plane] = whole
+    return Picture(under.format, planes["y"], planes["u"], planes["v"])
+
+
+def in_bars(name: str, share: float, window: tuple[int, int, int, int]) -> Picture:
+    """A canary shrunk into a part of the picture, black beside it."""
+    left, top, right, bottom = window
+    rgb = [np.zeros((SIZE[1], SIZE[0], 3), np.uint8) for _ in range(2)]
+    for whole, drawn in zip(rgb, (canary.clean(name), canary.load(name)), strict=True):
+        whole[top:bottom, left:right] = canary.at_size(drawn, (right - left, bottom - top))
+    clean, changed = map(scenes.picture_from_rgb, rgb)
+    return mix(clean, changed, share)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "there", "peak", "window"),
+    [
+        (in_window, "cup", 0.14, 0.28, (38, 22, 602, 338)),  # a border that stays
+        (in_window, "flower", 0.30, 0.44, (38, 22, 602, 338)),
+        (in_window, "cup", 0.10, 0.24, (0, 120, 640, 360)),  # the upper third stays
+        (in_window, "house", 0.22, 0.36, (200, 0, 640, 360)),  # the left side
+        (in_bars, "postcard", 0.34, 0.52, (140, 0, 500, 360)),
+        (in_bars, "postcard", 0.26, 0.36, (80, 0, 560, 360)),
+        (in_bars, "card", 0.28, 0.36, (0, 20, 640, 340)),
+    ],
+)
+def test_a_canary_that_grows_beside_what_does_not_change(
+    make: Callable[[str, float, tuple[int, int, int, int]], Picture],
+    name: str,
+    there: float,
+    peak: float,
+    window: tuple[int, int, int, int],
+) -> None:
+    """For one frame or three, in a picture of which a third and more is never touched."""
+    film: Film = [(pair(name)[0], 0.0)] * 12
+    before, grown = (
+        shown([flickering(make(name, share, window), turn) for turn in (0, 1)])
+        for share in (there, peak)
+    )
+    assert max(value for _, value in grown) >= 0.5, "it shows the network nothing"
+    for wait, frames in ((23, 1), (8, 3), (11, 1), (11, 3)):
+        film += [before[turn % 2] for turn in range(wait)]
+        film += [grown[turn % 2] for turn in range(frames)]
+    film += [before[turn % 2] for turn in range(FPS)]
+    for limits in (PATIENT, LIVE):
+        same(film, limits)
+
+
+def flickering(picture: Picture, turn: int) -> Picture:
+    """Have a small square move, so that the picture is never still."""
+    y = picture.y.astype(np.int16)
+    y[168:184, 312:328] += 6 if turn else -6
+    return Picture(picture.format, np.clip(y, 0, 255).astype(np.uint8), picture.u, picture.v)

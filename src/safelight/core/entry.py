@@ -11,8 +11,9 @@ from safelight.types import Action, Binding, Evidence, Frame, Picture, Reason, S
 @dataclass(slots=True, eq=False)
 class Entry:
     """One picture on its way. ``shut``: it is covered whatever anyone says of it; ``clock``
-    counts the breaks of the stream's flow before it; ``like``: which judged frame it was
-    compared with when it came, and how alike they are."""
+    counts the breaks of the stream's flow before it; ``audited``: the secret has it judged,
+    even if that is late; ``like``: which judged frame it was compared with when it came, and
+    how alike they are."""
 
     frame: Frame
     picture: Picture
@@ -22,6 +23,7 @@ class Entry:
     deadline_ns: int | None
     clock: int
     barrier: Reason | None = None
+    audited: bool = False
     asked_ns: int | None = None
     evidence: Evidence | None = None
     shut: Reason | None = None

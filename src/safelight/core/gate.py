@@ -33,18 +33,24 @@ CHANGED_PERMILLE: Final = 300
 STRONG_QUARTERS: Final = 128
 STRONG_PERMILLE: Final = 150
 # A canary that is there already and grows by a few hundredths of its strength is half a level,
-# but in every block. What moves, and what an encoder makes of the rest, leaves some unchanged.
+# but in every block that changes. What moves, and what an encoder makes of the rest, is uneven.
+# Counted without the rim, which the network's own view leaves out, and of what changed at all:
+# bars and borders that never do would hide the rest.
+TOUCHED_QUARTERS: Final = 1
+TOUCHED_PERMILLE: Final = 200
 LEAST_QUARTERS: Final = 2
 LEAST_PERMILLE: Final = 900
 SLIGHT_QUARTERS: Final = 3
 SLIGHT_PERMILLE: Final = 700
+RIM_PARTS: Final = 16  # of each side, a rim of one
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """``still``: nearly identical in every block. The others are shares of the area, 0 to 1000,
-    whose difference is above a level: half of one, a slight, a faint, a visible and a strong
-    one. ``blocks``: what they were counted from, where that was needed."""
+    """``still``: nearly identical in every block. The others are shares, 0 to 1000, whose
+    difference is above a level: of what changed at all inside the rim above half a level and
+    above a slight one (0 where less than a fifth did); of the area above a faint, a visible and
+    a strong one. ``blocks``: what they were counted from, where that was needed."""
 
     still: bool
     least_permille: int
@@ -57,7 +63,7 @@ class Likeness:
     @property
     def near(self) -> bool:
         """Whether the difference is so small that a frame may inherit from the judged one that
-        stands before it: close, and not slightly changed all over."""
+        stands before it: close, and what changed did not do so evenly."""
         return (
             self.close
             and self.least_permille < LEAST_PERMILLE
@@ -190,15 +196,36 @@ class _Blocks:
     def above(self, *quarters: int) -> list[int]:
         """Return the shares of blocks, rounded up to thousandths, above each level in the plane
         where the difference is most."""
-        fourfold = self.sums.max(axis=0) * 4
-        counts = (int(np.count_nonzero(fourfold > level * self.pixels)) for level in quarters)
-        return [-(-count * 1000 // fourfold.size) for count in counts]
+        counts = self._counts(self.sums, *quarters)
+        return [_share(count, self.sums[0].size) for count in counts]
+
+    def evenly(self, *quarters: int) -> list[int]:
+        """Return the same of the blocks inside the rim that changed at all; 0 if few did."""
+        rows, columns = (_inside(length) for length in self.sums.shape[1:])
+        inside = self.sums[:, rows, columns]
+        touched, *counts = self._counts(inside, TOUCHED_QUARTERS, *quarters)
+        if _share(touched, inside[0].size) < TOUCHED_PERMILLE:
+            return [0] * len(counts)
+        return [_share(count, touched) for count in counts]
+
+    def _counts(self, sums: NDArray[np.uint32], *quarters: int) -> list[int]:
+        fourfold = sums.max(axis=0) * 4
+        return [int(np.count_nonzero(fourfold > level * self.pixels)) for level in quarters]
+
+
+def _share(count: int, whole: int) -> int:
+    return -(-count * 1000 // whole)
+
+
+def _inside(length: int) -> slice:
+    """Return where the rim of so many blocks ends and begins again; of three or more."""
+    rim = max(1, round(length / RIM_PARTS)) if length > 2 else 0
+    return slice(rim, length - rim)
 
 
 def _counted(changes: _Blocks) -> Likeness:
-    least, slight, faint, visible, strong = changes.above(
-        LEAST_QUARTERS, SLIGHT_QUARTERS, FAINT_QUARTERS, CHANGED_QUARTERS, STRONG_QUARTERS
-    )
+    least, slight = changes.evenly(LEAST_QUARTERS, SLIGHT_QUARTERS)
+    faint, visible, strong = changes.above(FAINT_QUARTERS, CHANGED_QUARTERS, STRONG_QUARTERS)
     return Likeness(False, least, slight, faint, visible, strong, changes)
 
 

@@ -125,7 +125,7 @@ class Held:
         # An audit falls on any frame: whoever could tell which are judged would show
         # something else, again and again, in all the others.
         one_in = limits.audit_one_in if still else limits.audit_between_one_in
-        audited = self._audited(entry.frame.seq, one_in)
+        audited = entry.audited = self._audited(entry.frame.seq, one_in)
         if still and not audited and (not due or self._view_rests(entry)):
             entry.still_of = reference
             self.queue.append(entry)
@@ -222,8 +222,9 @@ class Held:
 
     def _too_late(self, entry: Entry, now_ns: int) -> bool:
         """Whether a live frame's answer cannot be expected before its deadline."""
-        # Where something broke just before a frame, it must not go missing unnoticed.
-        if entry.deadline_ns is None or entry.barrier is not None:
+        # Where something broke just before a frame, it must not go missing unnoticed. Nor may
+        # an audit: whoever knows how fast a busy judge is would have it fall on dropped ones.
+        if entry.deadline_ns is None or entry.barrier is not None or entry.audited:
             return False
         return self._load.too_late(now_ns, len(self.outstanding), entry.deadline_ns)
 
