@@ -176,6 +176,7 @@ def test_limits_that_documents_state_are_those_of_the_code() -> None:
     assert (gate.FAINT_QUARTERS, gate.CHANGED_QUARTERS, gate.STRONG_QUARTERS) == (6, 16, 128)
     assert (gate.LEAST_QUARTERS, gate.SLIGHT_QUARTERS) == (2, 3)
     assert (gate.LEAST_PERMILLE, gate.SLIGHT_PERMILLE) == (900, 700)
+    assert (gate.TOUCHED_QUARTERS, gate.TOUCHED_PERMILLE, gate.RIM_PARTS) == (1, 200, 16)
     shares = (gate.FAINT_PERMILLE, gate.CHANGED_PERMILLE, gate.STRONG_PERMILLE)
     assert shares == (500, 300, 150)
     assert (gate.CELL, gate.STILL_CELLS, gate.CHANGE_CELLS) == (8, 2, 5)

@@ -131,6 +131,7 @@ class LikenessPart(Part):
     changed_permille: int
 
     def likeness(self) -> Likeness:
+        """Return what a gate says of the two: nothing of them is changed strongly."""
         share = self.changed_permille
         return Likeness(self.still, share, share, share, share, 0)
 

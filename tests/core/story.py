@@ -50,6 +50,11 @@ def engine(limits: Limits = LIVE, cool_down: CoolDown | None = None) -> Engine:
     return Engine(*parts) if cool_down is None else Engine(*parts, cool_down=cool_down)
 
 
+def watching(limits: Limits) -> Oracle:
+    """What checks every command that an engine of these limits gives."""
+    return Oracle(limits, PROTECT, VIEWS.every, GATE)
+
+
 def moving(count: int) -> str:
     return (MOVING * (count // 3 + 1))[:count]
 
@@ -68,8 +73,7 @@ def say(shown: Picture) -> Evidence:
 
 def play(limits: Limits, names: str, service_ms: int = 8) -> Log:
     made = engine(limits)
-    oracle = Oracle(limits, PROTECT, VIEWS.every, GATE)
-    stream = Stream(made, say, service_ns=service_ms * NS_PER_MS, oracle=oracle)
+    stream = Stream(made, say, service_ns=service_ms * NS_PER_MS, oracle=watching(limits))
     events = arrivals(film(names))
     return stream.patient(events) if limits.patient else stream.live(events)
 

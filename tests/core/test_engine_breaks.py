@@ -6,18 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.core.oracle import Oracle
 from tests.core.simulate import Stream, arrivals
 from tests.core.story import (
     CALL,
     FILE,
-    GATE,
     LIVE,
     MOVING,
     MS,
     NEVER,
-    PROTECT,
-    VIEWS,
     engine,
     film,
     moving,
@@ -26,6 +22,7 @@ from tests.core.story import (
     say,
     show,
     states,
+    watching,
 )
 
 from safelight.core.limits import Limits
@@ -124,7 +121,7 @@ def test_a_number_that_comes_twice_ends_the_stream() -> None:
 def test_a_file_s_break_finishes_what_is_held_and_starts_closed() -> None:
     made = engine(FILE)
     frames = film(moving(40)) + film(moving(40), first_seq=40, start_s=0.0)
-    oracle = Oracle(FILE, PROTECT, VIEWS.every, GATE)
+    oracle = watching(FILE)
     log = Stream(made, say, oracle=oracle).patient(arrivals(frames))
     assert log.released == list(range(80)), "looked ahead on both sides of the break"
     assert (State.PENDING, Reason.DISCONTINUITY) in states(log)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
-from tests.core.oracle import Oracle
 from tests.core.simulate import Stream, arrivals
 from tests.core.story import (
     CALL,
     FILE,
-    GATE,
-    PROTECT,
-    VIEWS,
     engine,
     film,
     interrupted,
     moving,
     opened,
     say,
+    watching,
 )
 
 from safelight.core.stream import CoolDown
@@ -89,7 +86,7 @@ def test_limits_are_tighter_after_an_interruption() -> None:
 def test_at_most_three_changes_a_second() -> None:
     """Even where every third answer is missing: the lift waits, the cover never does."""
     made = engine(CALL)
-    oracle = Oracle(CALL, PROTECT, VIEWS.every, GATE)
+    oracle = watching(CALL)
     count = iter(range(10_000))
 
     def flaky(_: Picture) -> Evidence:
@@ -108,7 +105,7 @@ def test_at_most_three_changes_a_second() -> None:
 
 def test_time_stamps_that_jump_do_not_make_a_live_stream_flicker() -> None:
     made = engine(CALL)
-    oracle = Oracle(CALL, PROTECT, VIEWS.every, GATE)  # which counts the changes
+    oracle = watching(CALL)  # which counts the changes
     frames = []
     for seq, frame in enumerate(film("A" * 120)):
         pts_ns = frame.pts + (seq // 8) * 5 * NS_PER_S  # a jump every eighth frame

@@ -1,27 +1,24 @@
-"""What the guard is for, told as stories: starts closed, covers, lifts, interrupts, resumes."""
+"""What the guard is for, told as stories: starts closed, covers, lifts, believes no lies."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import pytest
-from tests.core.oracle import Oracle
 from tests.core.simulate import Stream, arrivals
 from tests.core.story import (
     CALL,
     FILE,
-    GATE,
     LIVE,
     MOVING,
     NEVER,
-    PROTECT,
-    VIEWS,
     engine,
     film,
     moving,
     opened,
     play,
     states,
+    watching,
 )
 
 from safelight.core.limits import Limits
@@ -202,7 +199,7 @@ def test_a_right_end_that_answers_after_a_frame_s_deadline_does_not_release_it()
 def test_weak_evidence_that_persists_covers_in_the_end() -> None:
     """No frame reaches the limit by itself; together they do, after seconds."""
     made = engine(CALL)
-    oracle = Oracle(CALL, PROTECT, VIEWS.every, GATE)
+    oracle = watching(CALL)
     log = Stream(made, lambda _: scores(0.49), oracle=oracle).live(arrivals(film("ADEF" * 60)))
     assert (State.COVERED, Reason.SEXUAL_CONTENT) in states(log)
     last = max(log.released)

@@ -7,21 +7,18 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.core.oracle import Oracle
 from tests.core.simulate import Stream, arrivals
 from tests.core.story import (
     CALL,
     FILE,
-    GATE,
     LIVE,
     MS,
-    PROTECT,
-    VIEWS,
     engine,
     film,
     interrupted,
     moving,
     say,
+    watching,
 )
 
 from safelight.core.limits import Limits
@@ -56,7 +53,7 @@ def with_sound(frames: list[Frame], rate: int = 48000) -> list[Frame]:
 def test_sound_is_silent_from_a_codec_frame_before_a_cover_to_one_after(limits: Limits) -> None:
     frames = with_sound(film(moving(40) + "S" + moving(80)))
     made = engine(limits)
-    stream = Stream(made, say, oracle=Oracle(limits, PROTECT, VIEWS.every, GATE))
+    stream = Stream(made, say, oracle=watching(limits))
     events = arrivals(frames)
     log = stream.patient(events) if limits.patient else stream.live(events)
     by_seq = {frame.seq: frame for frame in frames}
@@ -90,7 +87,7 @@ def test_sound_of_a_new_clock_waits_for_the_pictures_of_that_clock() -> None:
     again = film("S" * 30)
     frames = with_sound(start) + with_sound(again)
     frames = [dataclasses.replace(frame, seq=seq) for seq, frame in enumerate(frames)]
-    oracle = Oracle(FILE, PROTECT, VIEWS.every, GATE)
+    oracle = watching(FILE)
     log = Stream(engine(FILE), say, service_ns=NS_PER_MS, oracle=oracle).patient(arrivals(frames))
     second = {f.seq for f in frames[len(with_sound(start)) :]}
     assert not [seq for seq, spans in log.sound.items() if seq in second and not spans]
@@ -119,7 +116,7 @@ def test_nothing_is_heard_in_an_interruption_when_time_starts_again() -> None:
 def test_sound_does_not_run_ahead_of_pictures_after_a_stall() -> None:
     """Two seconds without a picture bring a card; then all comes at once, times unbroken."""
     made = engine(LIVE)
-    oracle = Oracle(LIVE, PROTECT, VIEWS.every, GATE)
+    oracle = watching(LIVE)
     stream = Stream(made, say, service_ns=NS_PER_MS, oracle=oracle)
     frames = with_sound(film(moving(60) + "S" * 20))
     late = [

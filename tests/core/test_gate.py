@@ -102,9 +102,9 @@ def test_the_real_canary_does_not_inherit_from_its_clean_card() -> None:
         assert not likeness.close, name
 
 
-def blocks_of(pixels: int, by: int = 1) -> NDArray[np.int16]:
-    """A block of 40 whose first ``pixels`` pixels, of 1,600, differ."""
-    return (np.arange(1600).reshape(40, 40) < pixels).astype(np.int16) * by
+def blocks_of(pixels: int) -> NDArray[np.int16]:
+    """A block of 40 whose first ``pixels`` pixels, of 1,600, differ by one."""
+    return (np.arange(1600).reshape(40, 40) < pixels).astype(np.int16)
 
 
 # A third of a level: less than counts, and not nothing.
@@ -228,14 +228,6 @@ def mean_blocks(a: NDArray[np.uint8], b: NDArray[np.uint8], side: int) -> NDArra
     return means
 
 
-def share_above(
-    planes: list[tuple[NDArray[np.uint8], NDArray[np.uint8], int]], level: float
-) -> float:
-    """The share of blocks of 40 luma pixels above a level in any plane."""
-    above = [mean_blocks(p, q, 40 // scale) > level for p, q, scale in planes]
-    return float(np.logical_or.reduce(above).mean())
-
-
 @settings(deadline=None, max_examples=150)
 @given(
     size=st.sampled_from([(16, 16), (32, 16), (80, 80), (98, 66), (120, 160)]),
@@ -270,17 +262,17 @@ def test_what_inheriting_guarantees(
         if not (width % 16 or height % 16):
             stirred = [mean_blocks(p, q, 16 // s) > 0.5 for p, q, s in planes]
             assert np.logical_or.reduce(stirred).mean() < 0.05
-    if likeness.close and not (width % 40 or height % 40):
-        for over, share in ((1.5, 0.50), (4.0, 0.30), (32.0, 0.15)):
-            assert share_above(planes, over) < share
-    if likeness.near and not (likeness.still or width % 40 or height % 40):
-        # These are too small to have a rim, but for the last, which has one block a side.
+    if not (width % 40 or height % 40):
         means = np.maximum.reduce([mean_blocks(p, q, 40 // s) for p, q, s in planes])
-        means = means[1:-1, 1:-1] if len(means) > 2 else means
-        touched = (means > 0.25).sum()
-        if touched >= 0.2 * means.size:
-            assert (means > 0.5).sum() < 0.90 * touched
-            assert (means > 0.75).sum() < 0.70 * touched
+        if likeness.close:
+            for over, share in ((1.5, 0.50), (4.0, 0.30), (32.0, 0.15)):
+                assert (means > over).mean() < share
+        # Two sizes are too small to have a rim; the last has one block a side.
+        inner = means[1:-1, 1:-1] if len(means) > 2 else means
+        touched = (inner > 0.25).sum()
+        if likeness.near and not likeness.still and touched >= 0.2 * inner.size:
+            assert (inner > 0.5).sum() < 0.90 * touched
+            assert (inner > 0.75).sum() < 0.70 * touched
     assert BlockGate().compare(b, a) == likeness
 
 

@@ -125,15 +125,15 @@ class Held:
         # An audit falls on any frame: whoever could tell which are judged would show
         # something else, again and again, in all the others.
         one_in = limits.audit_one_in if still else limits.audit_between_one_in
-        audited = entry.audited = self._audited(entry.frame.seq, one_in)
-        if still and not audited and (not due or self._view_rests(entry)):
+        entry.audited = self._audited(entry.frame.seq, one_in)
+        if still and not entry.audited and (not due or self._view_rests(entry)):
             entry.still_of = reference
             self.queue.append(entry)
             return True
         if limits.hold_ns and likeness.near and self._spans.holds(entry, reference):
             entry.left = reference
             self.queue.append(entry)
-            if due or audited or self._spans.is_used(entry, reference):
+            if due or entry.audited or self._spans.is_used(entry, reference):
                 out += self._promote(entry, now_ns)
             return True
         return False
