@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import safelight
-from safelight import judging, policies
-from safelight.errors import JudgeError
+from safelight import judging, opening, policies
+from safelight.errors import JudgeError, UsageError
 from safelight.judge import sandbox
 from safelight.judge.supervisor import ProcessJudge
+from safelight.media.interface import SourceInfo
 from safelight.testing import scenes
+from safelight.testing.drawn_source import DrawnSource
+from safelight.testing.fakes import FakeJudge, Says, scores
 from safelight.testing.film import Film
-from safelight.types import VerifiedBundle
+from safelight.testing.gates import symbol
+from safelight.types import NS_PER_MS, Frame, PictureArrived, VerifiedBundle
+
+BLANK = symbol("A")
 
 
 @pytest.fixture
@@ -46,6 +54,29 @@ def test_unless_whoever_runs_it_says_so(film: str, tmp_path: Path) -> None:
         report = session.wait()
     assert report is not None
     assert report.frames.released == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "grace_ms"),
+    [({}, 500), ({"hold_ms": 0}, 100), ({"grace_ms": 100}, 100), ({"grace_ms": 0}, 0)],
+)
+def test_a_livestream_s_answer_may_be_later_than_a_call_s(
+    options: dict[str, Any], grace_ms: int, tmp_path: Path
+) -> None:
+    """Counted from when a picture is due, up to where it is covered unanswered."""
+    source = DrawnSource([BLANK], live=True)
+    judge = FakeJudge(lambda *_: Says(scores(0.0)))
+    session, _ = opening.prepare(source, "null:", judge=judge, state=tmp_path, **options)
+    engine = session._parts.make_engine(SourceInfo(True, BLANK.format, 30.0))
+    frame = Frame(0, 0, Fraction(1, 30), 0, BLANK)
+    engine.handle(PictureArrived(0, frame))
+    due_ms = options.get("hold_ms", 250)
+    assert engine.wake_ns() == (due_ms + grace_ms) * NS_PER_MS
+
+
+def test_a_grace_that_a_hanging_judge_would_use_up_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a grace of 1001 ms is out of range"):
+        safelight.open("lavfi:testsrc2", "null:", grace_ms=1001, state=tmp_path)
 
 
 @pytest.mark.slow

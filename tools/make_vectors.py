@@ -28,7 +28,7 @@ from tools import vector_format  # noqa: E402
 from safelight import policies  # noqa: E402
 from safelight.core.engine import Engine  # noqa: E402
 from safelight.core.held import Views  # noqa: E402
-from safelight.core.limits import Limits  # noqa: E402
+from safelight.core.limits import GRACE_CALL_NS, Limits  # noqa: E402
 from safelight.core.stream import NO_COOL_DOWN, CoolDown  # noqa: E402
 from safelight.testing.fakes import VIEW, scores  # noqa: E402
 from safelight.testing.gates import CLOSE, ScriptedGate, symbol  # noqa: E402
@@ -65,7 +65,7 @@ PRIOR: Final = Calibration(
 )
 LIKENESS: Final = {("A", "B"): CLOSE, ("A", "C"): CLOSE, ("B", "C"): CLOSE}
 # The right end after five pictures of 40 ms.
-LIVE = Limits(bracket_span_permille=800)
+LIVE = Limits(grace_ns=GRACE_CALL_NS, bracket_span_permille=800)
 CALL, FILE = dataclasses.replace(LIVE, hold_ns=0), dataclasses.replace(LIVE, patient=True)
 CLEAR, SENSITIVE = scores(0.01), scores(0.99)
 STEP_MS: Final = 40  # 25 frames a second
@@ -401,6 +401,19 @@ def overload() -> Story:
             made.tick(busy_until)
             made.answer(CLEAR)
         made.tick(start + STEP_MS)
+    made.end()
+    return made
+
+
+@story("late-and-sensitive")
+def late_and_sensitive() -> Story:
+    """What is said too late permits nothing; what it forbids is forbidden from then on."""
+    made = Story(CALL)
+    made.film("ABCABC")
+    made.picture("S")
+    made.tick(made.now + 110)
+    made.answer(SENSITIVE)
+    made.film("ABC" * 10)
     made.end()
     return made
 

@@ -16,7 +16,12 @@ from safelight.core.engine import Engine
 from safelight.core.gate import BlockGate
 from safelight.core.held import Views
 from safelight.core.ledger import Ledger
-from safelight.core.limits import HOLD_LIVESTREAM_NS, Limits
+from safelight.core.limits import (
+    GRACE_CALL_NS,
+    GRACE_LIVESTREAM_NS,
+    HOLD_LIVESTREAM_NS,
+    Limits,
+)
 from safelight.core.policy import Policy, first_look_below
 from safelight.core.stream import CoolDown
 from safelight.errors import UsageError
@@ -52,6 +57,7 @@ def open(
     bundle: str | Path | None = None,
     test_bundle: bool = False,
     hold_ms: int | None = None,
+    grace_ms: int | None = None,
     resume_after_s: float | None = None,
     region: str | None = None,
     bind: str | None = None,
@@ -72,6 +78,8 @@ def open(
         bundle: the folder of the bundle that judges; the default bundle when None.
         test_bundle: let a stand-in bundle judge. Every card and report says TEST.
         hold_ms: how long frames may wait to be bracketed, 0 to 2000; 250 when None.
+        grace_ms: how long past its hold a live frame may wait for its answer before it is
+            covered, 0 to 1000; when None 500, and 100 where the hold is 0.
         resume_after_s: resume by itself so long after an interruption; for tests and demos,
             never before the cool-down is over.
         region: country code whose help lines local cards show; from the locale when None.
@@ -105,6 +113,7 @@ def open(
         bundle=bundle,
         test_bundle=test_bundle,
         hold_ms=hold_ms,
+        grace_ms=grace_ms,
         resume_after_s=resume_after_s,
         region=region,
         bind=bind,
@@ -128,6 +137,7 @@ def prepare(
     bundle: str | Path | None = None,
     test_bundle: bool = False,
     hold_ms: int | None = None,
+    grace_ms: int | None = None,
     resume_after_s: float | None = None,
     region: str | None = None,
     bind: str | None = None,
@@ -151,6 +161,7 @@ def prepare(
     gone_by, gone_by_sha256 = policies.load_with_digest(policy)
     way = _direction(direction)
     limits_hold = _hold_ns(hold_ms)
+    limits_grace = _grace_ns(grace_ms, limits_hold)
     country = _country(region)
     from_address = address.parse_source(source, bind=bind) if isinstance(source, str) else None
     to_address = address.parse_sink(sink) if isinstance(sink, str) else None
@@ -172,6 +183,9 @@ def prepare(
     kept_file = CoolDownFile(Path(state) if state is not None else default_folder())
     kept_file.check()
 
+    def limits(info: SourceInfo) -> Limits:
+        return Limits(hold_ns=limits_hold, patient=not info.live, grace_ns=limits_grace)
+
     def make_engine(info: SourceInfo) -> Engine:
         # A cool-down is a pause for the people of a live stream. A file is judged on its own,
         # so that the same file always comes out the same.
@@ -179,7 +193,7 @@ def prepare(
         wait_ns = round(max(0.0, kept.until - time.time()) * NS_PER_S)
         cool_down = CoolDown(kept.level, time.monotonic_ns() + wait_ns if wait_ns else 0)
         return Engine(
-            Limits(hold_ns=limits_hold, patient=not info.live),
+            limits(info),
             gone_by,
             verified.calibration,
             Views(looking.every, looking.in_turn),
@@ -190,8 +204,7 @@ def prepare(
         )
 
     def make_ledger(info: SourceInfo) -> Ledger:
-        limits = Limits(hold_ns=limits_hold, patient=not info.live)
-        return Ledger(limits, gone_by, looking.every)
+        return Ledger(limits(info), gone_by, looking.every)
 
     def others_wait_s() -> float:
         return kept_file.read(time.time()).until - time.time()
@@ -279,6 +292,16 @@ def _hold_ns(hold_ms: int | None) -> int:
     if not 0 <= hold_ms <= 2000:
         raise UsageError(f"a hold of {hold_ms} ms is out of range", "use 0 to 2000")
     return hold_ms * NS_PER_MS
+
+
+def _grace_ns(grace_ms: int | None, hold_ns: int) -> int:
+    if grace_ms is None:
+        # Who watches what is held is not talking back, and has a buffer: late is less to them
+        # than a card. In a call it is the other way round.
+        return GRACE_LIVESTREAM_NS if hold_ns else GRACE_CALL_NS
+    if not 0 <= grace_ms <= 1000:
+        raise UsageError(f"a grace of {grace_ms} ms is out of range", "use 0 to 1000")
+    return grace_ms * NS_PER_MS
 
 
 def _check_copyable(source: address.Address | None, sink: address.Address | None) -> None:

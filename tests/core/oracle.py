@@ -104,6 +104,7 @@ class Oracle:
     last_sound_ns: int | None = None
     held: dict[int, Seen] = field(default_factory=dict)
     known: dict[Token, Seen] = field(default_factory=dict)
+    unanswered: dict[Token, Seen] = field(default_factory=dict)
     run_count: int = 0
     run_from_ns: int = 0
     open: bool = False
@@ -122,6 +123,7 @@ class Oracle:
     interrupted: int = 0
     dropped: int = 0
     must_interrupt: bool = False
+    must_cover: bool = False
 
     # --- events ---------------------------------------------------------------------------
 
@@ -148,6 +150,10 @@ class Oracle:
         if self.must_interrupt and not self.stopped:
             assert self.state is State.INTERRUPTED, "the other direction was not heeded"
         self.must_interrupt = False
+        if self.must_cover and not self.stopped:
+            covers = self.state is State.COVERED and self.covers_content
+            assert covers or self.state is State.INTERRUPTED, "a late answer was not heeded"
+        self.must_cover = False
         self._prune()
 
     @staticmethod
@@ -217,6 +223,9 @@ class Oracle:
         return must_go
 
     def _answer(self, token: Token, evidence: Evidence) -> None:
+        asked = self.unanswered.pop(token, None)
+        if asked is not None and self._late(asked, self.now_ns):
+            self.must_cover = self._is_sound(evidence) and not self._is_clear(evidence)
         seen = self.known.get(token)
         if seen is None or seen.void:
             return
@@ -234,7 +243,7 @@ class Oracle:
             said.sexual * 1000 < lowest * self.limits.vouch_permille
         )
 
-    def _is_clear(self, evidence: Evidence) -> bool:
+    def _is_sound(self, evidence: Evidence) -> bool:
         if not isinstance(evidence, Scores):
             return False
         numbers = [evidence.sexual] + ([] if evidence.minor is None else [evidence.minor])
@@ -245,7 +254,10 @@ class Oracle:
                 return False
             if number < 0 or number > 1:
                 return False
-        if not all(view in evidence.views for view in self.every):
+        return all(view in evidence.views for view in self.every)
+
+    def _is_clear(self, evidence: Evidence) -> bool:
+        if not isinstance(evidence, Scores) or not self._is_sound(evidence):
             return False
         if evidence.sexual >= self.policy.cover_at:
             return False
@@ -275,6 +287,7 @@ class Oracle:
         self.run_count, self.open = 0, False
 
     def _void_all(self) -> None:
+        self.unanswered.clear()
         for seen in self.known.values():
             seen.void = seen.void or seen.said is None
 
@@ -298,7 +311,7 @@ class Oracle:
                 assert seen.token is None, f"{token.seq} was asked twice"
                 assert set(self.every) <= set(views), "asked without the views for every frame"
                 seen.token = token
-                self.known[token] = seen
+                self.known[token] = self.unanswered[token] = seen
             case Emit(verdict):
                 self._emit(verdict)
             case EmitCard(pts_ns, action):

@@ -20,7 +20,7 @@ from tests.core.simulate import Stream, arrivals
 from safelight.core.engine import Engine
 from safelight.core.held import Views
 from safelight.core.ledger import Ledger
-from safelight.core.limits import Limits
+from safelight.core.limits import GRACE_CALL_NS, Limits
 from safelight.core.policy import Policy
 from safelight.core.release import picture as mint
 from safelight.testing.fakes import VIEW, scores
@@ -77,7 +77,7 @@ OTHER = PictureFormat(32, 16)
 TEXT = CardText("paused", "Video paused")
 LIMITS = {
     "live": Limits(),
-    "call": Limits(hold_ns=0),
+    "call": Limits(hold_ns=0, grace_ns=GRACE_CALL_NS),
     "patient": Limits(patient=True),
     # Small numbers reach far corners in few steps.
     "narrow": Limits(

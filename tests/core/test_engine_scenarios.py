@@ -31,8 +31,10 @@ from safelight.types import (
     Action,
     Binding,
     CoolDownStarted,
+    Discontinuity,
     Fault,
     FaultKind,
+    Gap,
     Outcome,
     Reason,
     Record,
@@ -194,6 +196,46 @@ def test_a_right_end_that_answers_after_a_frame_s_deadline_does_not_release_it()
     book.feed(book.answer(right, scores(0.0), now_ns=at))
     assert f"cover {first} no_verdict" in book.told
     assert not any(told.startswith(f"release {first} ") for told in book.told)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["still held", "already covered"])
+def test_what_a_late_answer_forbids_is_forbidden_from_then_on(gone: bool) -> None:
+    """Else a judge that is slow enough would never be heard, and a look that comes in time
+    would open the stream again at once."""
+    book = opened(CALL)
+    at_ms = 12 * 40
+    book.feed(picture(12, "S", at_ms))
+    if gone:
+        book.feed(Tick((at_ms + 100) * NS_PER_MS))
+        assert book.told[-1] == "cover 12 no_verdict"
+    book.feed(book.answer(12, scores(0.9), now_ns=(at_ms + 110) * NS_PER_MS))
+    assert f"state {State.COVERED.value} {Reason.SEXUAL_CONTENT.value}" in book.told
+    first = seq = 15
+    while book.engine.state is not State.LIVE:
+        book.feed(picture(seq, "A", seq * 40))
+        book.feed(book.answer(seq, scores(0.0), now_ns=book.now_ns))
+        seq += 1
+    assert (seq - first) * 40 >= 1000, "a cover for content lifts after a clear second"
+
+
+def test_late_answers_interrupt_in_the_end() -> None:
+    book = opened(CALL)
+    for seq in range(12, 120):
+        at_ms = seq * 40
+        book.feed(picture(seq, "S", at_ms))
+        if seq in book.open:
+            book.feed(Tick((at_ms + 100) * NS_PER_MS))
+            book.feed(book.answer(seq, scores(0.9999), now_ns=(at_ms + 110) * NS_PER_MS))
+    assert book.engine.state is State.INTERRUPTED
+
+
+def test_a_late_answer_about_what_was_forgotten_counts_for_nothing() -> None:
+    book = opened(CALL)
+    book.feed(picture(12, "S", 12 * 40))
+    old = book.answer(12, scores(0.9), now_ns=13 * 40 * NS_PER_MS)
+    book.feed(Discontinuity(old.now_ns, Gap.TIME))
+    book.feed(old)
+    assert book.engine.state is State.PENDING
 
 
 def test_weak_evidence_that_persists_covers_in_the_end() -> None:

@@ -12,7 +12,7 @@ from safelight.types import NS_PER_MS, NS_PER_S
 
 def test_the_defaults_are_those_of_the_design() -> None:
     limits = Limits()
-    assert (limits.hold_ns, limits.grace_ns) == (250 * NS_PER_MS, 100 * NS_PER_MS)
+    assert (limits.hold_ns, limits.grace_ns) == (250 * NS_PER_MS, 500 * NS_PER_MS)
     assert (limits.open_frames, limits.open_span_ns) == (3, 100 * NS_PER_MS)
     assert (limits.bracket_frames, limits.still_age_ns) == (8, NS_PER_S)
     assert limits.changes_per_s == 3

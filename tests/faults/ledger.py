@@ -22,7 +22,7 @@ from safelight.types import NS_PER_MS, NS_PER_S, Picture, SafeFrame, Scores, Sou
 
 # Stated here once more, and not taken from the engine's limits.
 CLEAR_BELOW: Final = 0.5
-LATEST_NS: Final = 350 * NS_PER_MS  # a livestream's hold and grace
+LATEST_NS: Final = 750 * NS_PER_MS  # a livestream's hold and grace
 BRACKET: Final = 8
 WIDEST: Final = 32  # pictures in a hold at any rate here
 HOLD_NS: Final = 250 * NS_PER_MS

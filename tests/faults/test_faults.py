@@ -221,7 +221,7 @@ def test_an_answer_after_the_end_of_its_judge_permits_nothing() -> None:
 def test_an_answer_that_comes_too_late_permits_nothing() -> None:
     scene = Scene(CLEAR)
     shown = scene.ledger.shown[0]
-    early = Shown(CLEAR, 0, shown.arrived_ns - 400 * NS_PER_MS, 0, shown.digest, 0)
+    early = Shown(CLEAR, 0, shown.arrived_ns - 800 * NS_PER_MS, 0, shown.digest, 0)
     scene.ledger.shows(0, early)
     assert scene.answered(0).leaves(0) == [0]
 

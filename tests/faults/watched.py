@@ -19,7 +19,7 @@ from safelight.judge.judge import Answer, JudgeFault
 from safelight.judge.supervisor import ProcessJudge
 from safelight.types import Picture, Token
 
-LATE_S: Final = 0.42  # a stopped judge goes on: later than any deadline
+LATE_S: Final = 0.82  # a stopped judge goes on: later than any deadline
 _SIGNALS: Final = {
     Outside.SIGKILL: signal.SIGKILL,
     Outside.SIGSTOP: signal.SIGSTOP,

@@ -50,6 +50,7 @@ from safelight.types import (
 MS: Final = Fraction(1, 1000)
 _LIVE: Final = Limits(
     hold_ns=100 * NS_PER_MS,
+    grace_ns=100 * NS_PER_MS,
     lift_span_ns=200 * NS_PER_MS,
     bracket_frames=3,
     still_age_ns=300 * NS_PER_MS,

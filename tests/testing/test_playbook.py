@@ -62,7 +62,7 @@ def test_a_dialogue_that_goes_as_written_passes(engine: Engine) -> None:
     book >> StreamStarted(0) << "state pending starting"
     book >> picture(0, "A", 0) << Ask(engine._held.token(0), (VIEW,))
     book >> book.answer(0, scores(0.0), now_ns=5)
-    book >> Tick(350_000_000) << "cover 0 starting"
+    book >> Tick(750_000_000) << "cover 0 starting"
     assert book
 
 

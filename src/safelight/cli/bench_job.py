@@ -103,6 +103,7 @@ class _Peak(threading.Thread):
     def __init__(self, every_s: float) -> None:
         super().__init__(daemon=True)
         self._every_s = every_s
+        self.publishers: list[int] = []  # processes whose memory is not the guard's
         self.bytes = 0
         self.cpu_s = 0.0  # what looking costs, which is nobody's
         self._enough = threading.Event()
@@ -110,7 +111,8 @@ class _Peak(threading.Thread):
     def run(self) -> None:
         """Look now and then, until ``stop``."""
         while not self._enough.wait(self._every_s):
-            self.bytes = max(self.bytes, memory_bytes(os.getpid()))
+            publishers = sum(memory_bytes(pid) for pid in self.publishers)
+            self.bytes = max(self.bytes, memory_bytes(os.getpid()) - publishers)
             self.cpu_s = time.thread_time()  # of the start too: taken away where it was spent
 
     def cpu_of_others(self) -> float:
@@ -122,6 +124,32 @@ class _Peak(threading.Thread):
         self._enough.set()
         self.join()
         return self.bytes
+
+
+class _Publisher:
+    """Another process that sends a film to a port: there from the start, as it would be on a
+    machine of its own, and neither its time nor its memory is the guard's."""
+
+    def __init__(self, film: str, port: int, peak: _Peak) -> None:
+        command = [sys.executable, "-m", "safelight.testing.publish", film, _published_at(port)]
+        self._process = subprocess.Popen([*command, "15", "on-line"], stdin=subprocess.PIPE)
+        peak.publishers.append(self._process.pid)
+
+    def begin(self) -> None:
+        """Have it send."""
+        pipe = self._process.stdin
+        if pipe is not None:
+            pipe.write(b"\n")
+            pipe.close()
+
+    def wait(self) -> None:
+        """Wait until all is sent.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        if self._process.wait() != 0:
+            raise RuntimeError("the publisher failed")
 
 
 def measure(job: Job) -> Measured:
@@ -172,13 +200,12 @@ def _alone(job: Job, peak: _Peak) -> Measured:
 
 def _guarded(job: Job, peak: _Peak) -> Measured:
     folder = Path(job.folder)
-    address = _published_at(job.port)
     source: str | DrawnSource | IdleSource
     match job.kind:
         case "memory":
             source = DrawnSource(_to_and_fro(Path(job.film), job.seconds), live=True)
         case "rtmp" | "rtmp copy":
-            source = f"{address}?listen=1"
+            source = f"{_published_at(job.port)}?listen=1"
         case "idle":
             source = IdleSource()
         case _:
@@ -186,6 +213,7 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
     counting = CountingSink() if job.kind == "leaks" else None
     sink = counting or (str(folder / _SINKS[job.kind]) if job.kind in _SINKS else "null:")
     copies = job.kind in _COPIES
+    publisher = _Publisher(job.film, job.port, peak) if job.kind.startswith("rtmp") else None
     before = time.monotonic()
     with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms, copy=copies) as session:
         if job.together:
@@ -194,9 +222,9 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
             sys.stdin.readline()
         others = cpu_seconds(os.getpid())  # of judge and source: what starting them took
         began, cpu = time.monotonic(), peak.cpu_of_others()
-        if job.kind.startswith("rtmp"):
-            command = [sys.executable, "-m", "safelight.testing.publish", job.film, address]
-            subprocess.run(command, check=True)
+        if publisher is not None:
+            publisher.begin()
+            publisher.wait()
             time.sleep(_TAIL_S)
             session.close()
         if job.kind == "idle":
@@ -235,6 +263,7 @@ def _sharing(job: Job, peak: _Peak) -> Measured:
             else DrawnSource(list(_to_and_fro(Path(job.film), job.seconds)), live=True)
             for port in job.ports
         ]
+        publishers = [_Publisher(job.film, port, peak) for port in job.ports if port]
         began, cpu = time.monotonic(), peak.cpu_of_others()
         sessions = []
         for index, (source, port) in enumerate(zip(sources, job.ports, strict=True)):
@@ -245,13 +274,8 @@ def _sharing(job: Job, peak: _Peak) -> Measured:
                 source, sink, state=folder, hold_ms=job.hold_ms, copy=port > 0, judge=judge
             )
             sessions.append(opened.enter_context(session))
-        publishers = [
-            subprocess.Popen(
-                [sys.executable, "-m", "safelight.testing.publish", job.film, _published_at(port)]
-            )
-            for port in job.ports
-            if port
-        ]
+        for publisher in publishers:
+            publisher.begin()
         for publisher in publishers:
             publisher.wait()
         if publishers:

@@ -242,6 +242,7 @@ class Engine:
             self._stray_answer(token, evidence)
             return
         if entry.is_late(self._now_ns):
+            self._stream.hear_late(evidence, self._head_pts_ns(), self._now_ns)
             evidence = Absent(AbsentReason.LATE)
         self._held.answer(self._now_ns, entry, evidence)
         if isinstance(evidence, Absent):
@@ -249,11 +250,13 @@ class Engine:
         self._out += self._held.settle_ties(self._now_ns)
 
     def _stray_answer(self, token: Token, evidence: Evidence) -> None:
-        """Answers that nobody waits for count for nothing, unless they contradict."""
+        """Answers that nobody waits for permit nothing."""
         entry = self._held.judged_as(token)
         if entry is None:
             if not self._held.answered_in_vain(self._now_ns, token):
                 self._note("an answer to no question")
+            elif self._held.token(token.seq) == token:  # asked since all was last forgotten
+                self._stream.hear_late(evidence, self._head_pts_ns(), self._now_ns)
         elif entry.evidence != evidence:
             entry.evidence = Absent(AbsentReason.CONTRADICTED)
             self._note("two answers that contradict each other")
@@ -391,8 +394,7 @@ class Engine:
     def _stop(self, outcome: Outcome) -> None:
         self._stopped = True
         note = StateChanged(self.state, Reason.END, self._last_out_pts_ns or 0, self._now_ns)
-        self._out.append(Record(note))
-        self._out.append(Stop(outcome))
+        self._out += [Record(note), Stop(outcome)]
 
     def _note(self, what: str) -> None:
         self._out.append(Record(FaultNoted(what, self._now_ns)))

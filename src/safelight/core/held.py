@@ -221,12 +221,13 @@ class Held:
         return self._turns.rests(entry, still, self._vouches)
 
     def _too_late(self, entry: Entry, now_ns: int) -> bool:
-        """Whether a live frame's answer cannot be expected before its deadline."""
+        """Whether a live frame's answer can be expected only just before its deadline, or later."""
         # Where something broke just before a frame, it must not go missing unnoticed. Nor may
         # an audit: whoever knows how fast a busy judge is would have it fall on dropped ones.
         if entry.deadline_ns is None or entry.barrier is not None or entry.audited:
             return False
-        return self._load.too_late(now_ns, len(self.outstanding), entry.deadline_ns)
+        hoped_ns = min(entry.due_ns + self._limits.hope_ns, entry.deadline_ns)
+        return self._load.too_late(now_ns, len(self.outstanding), hoped_ns)
 
     # --- answers --------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from safelight.types import NS_PER_MS, NS_PER_S
 
 HOLD_LIVESTREAM_NS: Final = 250 * NS_PER_MS
 HOLD_CALL_NS: Final = 0
+GRACE_LIVESTREAM_NS: Final = 500 * NS_PER_MS
+GRACE_CALL_NS: Final = 100 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,10 @@ class Limits:
 
     hold_ns: int = HOLD_LIVESTREAM_NS
     patient: bool = False
-    grace_ns: int = 100 * NS_PER_MS
+    grace_ns: int = GRACE_LIVESTREAM_NS
+    # An answer that is expected later than this, past the hold, is not asked for: the rest of
+    # the grace is for answers that take longer than was expected, not for a queue of them.
+    hope_ns: int = 75 * NS_PER_MS
 
     # It starts closed (promise 3).
     open_frames: int = 3
@@ -120,6 +125,7 @@ class Limits:
     def _spans(self) -> tuple[int, ...]:
         return (
             self.grace_ns,
+            self.hope_ns,
             self.open_span_ns,
             self.lift_span_ns,
             self.in_turn_every_ns,

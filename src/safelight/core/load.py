@@ -50,14 +50,14 @@ class Load:
         """Note that the judge forgot whatever it was asked."""
         self._given_up = dict.fromkeys(self._given_up, _LOST)
 
-    def too_late(self, now_ns: int, outstanding: int, deadline_ns: int) -> bool:
-        """Whether a question asked now would be answered after the deadline.
+    def too_late(self, now_ns: int, outstanding: int, hoped_ns: int) -> bool:
+        """Whether a question asked now would be answered later than is to be hoped for.
 
         Never when the judge has nothing to do: that is how it is found to be fast again.
         """
         since = now_ns - self._lost_after_ns
         ahead = outstanding + sum(1 for asked in self._given_up.values() if asked > since)
-        return ahead > 0 and now_ns + (ahead + 1) * self._service_ns > deadline_ns
+        return ahead > 0 and now_ns + (ahead + 1) * self._service_ns > hoped_ns
 
 
 def is_full(queue: Sequence[Entry], most: int, limits: Limits) -> bool:

@@ -14,7 +14,7 @@ from safelight.core.backoff import Backoff
 from safelight.core.entry import Entry, Result
 from safelight.core.held import Held
 from safelight.core.limits import Limits
-from safelight.core.policy import Policy
+from safelight.core.policy import Policy, decide
 from safelight.core.sequential import Sequential
 from safelight.types import (
     NS_PER_S,
@@ -27,6 +27,7 @@ from safelight.types import (
     Reason,
     Record,
     ResumeRefused,
+    Scores,
     State,
     StateChanged,
     Token,
@@ -154,6 +155,25 @@ class Stream:
             return None
         self._run_count += 1
         return self._verdict(entry, Action.COVER, self.reason, now_ns)
+
+    def hear_late(self, evidence: Evidence, pts_ns: int, now_ns: int) -> None:
+        """Heed what is said of a frame that could not wait for it: it permits nothing, and
+        what it forbids is forbidden from here on.
+
+        Otherwise a judge that is slow enough would never be heard.
+        """
+        action, reason = decide(self._policy, evidence)
+        if not isinstance(evidence, Scores) or action is Action.RELEASE:
+            return
+        if self.state is State.INTERRUPTED:
+            return
+        self._sequential.sample(pts_ns, evidence)
+        if self._sequential.restriction is Action.INTERRUPT:
+            self.interrupt(reason, pts_ns, now_ns)
+        elif not self._covers_content:
+            self._enter(State.COVERED, reason, pts_ns, now_ns)
+        else:
+            self._run_count = 0
 
     def waits(self, now_ns: int) -> bool:
         """Whether a stream whose judge was late leaves it alone for now."""

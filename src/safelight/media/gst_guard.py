@@ -27,6 +27,7 @@ class Options:
     bundle: str | None
     test_bundle: bool
     hold_ms: int
+    grace_ms: int
     region: str | None
     state: str | None
     resume_after_s: float | None
@@ -121,6 +122,7 @@ class Guard:
             bundle=options.bundle,
             test_bundle=options.test_bundle,
             hold_ms=options.hold_ms,
+            grace_ms=options.grace_ms,
             region=options.region,
             state=options.state,
             resume_after_s=options.resume_after_s,

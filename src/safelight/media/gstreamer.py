@@ -19,7 +19,8 @@ from safelight.media.gst_out import Out
 from safelight.media.interface import SourceInfo
 from safelight.types import NS_PER_MS, NS_PER_S, SafeFrame
 
-GRACE_MS: Final = 100  # past its hold, a picture has so long to be answered for
+# Past its hold, a picture has so long to be answered for: a pipeline shows it when it is due.
+GRACE_MS: Final = 100
 _USUAL_STEP_NS: Final = NS_PER_S // 30
 
 
@@ -148,6 +149,7 @@ class SafelightElement(Gst.Element):
             bundle=self.props.bundle or None,
             test_bundle=self.props.test_bundle,
             hold_ms=self.props.hold_ms,
+            grace_ms=GRACE_MS,
             region=self.props.region or None,
             state=self.props.state_folder or None,
             resume_after_s=after if after >= 0.0 else None,
