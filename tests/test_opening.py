@@ -74,7 +74,7 @@ def test_a_livestream_s_answer_may_be_later_than_a_call_s(
     assert engine.wake_ns() == (due_ms + grace_ms) * NS_PER_MS
 
 
-def test_a_grace_that_a_hanging_judge_would_use_up_is_refused(tmp_path: Path) -> None:
+def test_a_grace_that_is_too_long_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a grace of 1001 ms is out of range"):
         safelight.open("lavfi:testsrc2", "null:", grace_ms=1001, state=tmp_path)
 

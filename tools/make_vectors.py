@@ -28,7 +28,7 @@ from tools import vector_format  # noqa: E402
 from safelight import policies  # noqa: E402
 from safelight.core.engine import Engine  # noqa: E402
 from safelight.core.held import Views  # noqa: E402
-from safelight.core.limits import GRACE_CALL_NS, Limits  # noqa: E402
+from safelight.core.limits import Limits  # noqa: E402
 from safelight.core.stream import NO_COOL_DOWN, CoolDown  # noqa: E402
 from safelight.testing.fakes import VIEW, scores  # noqa: E402
 from safelight.testing.gates import CLOSE, ScriptedGate, symbol  # noqa: E402
@@ -64,8 +64,8 @@ PRIOR: Final = Calibration(
     "uncalibrated prior", ((0, -2000), (200, -500), (500, 500), (800, 2000), (1000, 4000))
 )
 LIKENESS: Final = {("A", "B"): CLOSE, ("A", "C"): CLOSE, ("B", "C"): CLOSE}
-# The right end after five pictures of 40 ms.
-LIVE = Limits(grace_ns=GRACE_CALL_NS, bracket_span_permille=800)
+# The right end after five pictures of 40 ms; a short grace, so that dialogues are short.
+LIVE = Limits(grace_ns=100 * NS_PER_MS, bracket_span_permille=800)
 CALL, FILE = dataclasses.replace(LIVE, hold_ns=0), dataclasses.replace(LIVE, patient=True)
 CLEAR, SENSITIVE = scores(0.01), scores(0.99)
 STEP_MS: Final = 40  # 25 frames a second
@@ -391,7 +391,17 @@ def another_bundle() -> Story:
 @story("overload")
 def overload() -> Story:
     """A judge that needs 200 ms: frames are dropped, none is released unjudged."""
-    made = Story(LIVE)
+    return _overloaded(LIVE)
+
+
+@story("overload-of-a-livestream")
+def overload_of_a_livestream() -> Story:
+    """The same with the limits that a livestream has: its answers may be half a second late."""
+    return _overloaded(Limits())
+
+
+def _overloaded(limits: Limits) -> Story:
+    made = Story(limits)
     busy_until = 0
     for index in range(50):
         start = made.now

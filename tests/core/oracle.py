@@ -226,6 +226,8 @@ class Oracle:
         asked = self.unanswered.pop(token, None)
         if asked is not None and self._late(asked, self.now_ns):
             self.must_cover = self._is_sound(evidence) and not self._is_clear(evidence)
+            if self.must_cover:
+                self.run_count = 0
         seen = self.known.get(token)
         if seen is None or seen.void:
             return

@@ -11,7 +11,7 @@ from tests.core.simulate import Log, Stream, arrivals
 from safelight import policies
 from safelight.core.engine import Engine
 from safelight.core.held import Views
-from safelight.core.limits import GRACE_CALL_NS, Limits
+from safelight.core.limits import Limits
 from safelight.core.stream import CoolDown
 from safelight.testing.fakes import VIEW, scores
 from safelight.testing.gates import CLOSE, ScriptedGate, name_of, symbol
@@ -37,8 +37,8 @@ VIEWS = Views((VIEW,), ())
 MOVING = "ABC"  # a person moving: each differs a little from the others
 GATE = ScriptedGate({("A", "B"): CLOSE, ("B", "C"): CLOSE, ("A", "C"): CLOSE})
 SECRET = b"sixteen bytes and more"
-# The right end after five pictures of 40 ms.
-LIVE = Limits(grace_ns=GRACE_CALL_NS, bracket_span_permille=800)
+# The right end after five pictures of 40 ms; a short grace, so that stories are short.
+LIVE = Limits(grace_ns=100 * NS_PER_MS, bracket_span_permille=800)
 CALL, FILE = dataclasses.replace(LIVE, hold_ns=0), dataclasses.replace(LIVE, patient=True)
 NEVER = 1 << 40  # for an audit, which would fall on any frame
 FPS = 30

@@ -10,10 +10,10 @@ from tests.core.test_engine_dialogues import GATE, POLICY, PRIOR, SECRET, VIEWS,
 
 from safelight.core.backoff import Backoff
 from safelight.core.engine import Engine
-from safelight.core.limits import GRACE_CALL_NS, Limits
+from safelight.core.limits import Limits
 from safelight.types import NS_PER_MS, NS_PER_S, Reason, State
 
-LIMITS = Limits(grace_ns=GRACE_CALL_NS)  # which a judge that hangs for 0.6 s oversteps
+LIMITS = Limits(grace_ns=100 * NS_PER_MS)  # which a judge that hangs for 0.6 s oversteps
 S = NS_PER_S
 
 

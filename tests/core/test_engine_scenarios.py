@@ -30,11 +30,13 @@ from safelight.types import (
     NS_PER_S,
     Action,
     Binding,
+    BundleChanged,
     CoolDownStarted,
     Discontinuity,
     Fault,
     FaultKind,
     Gap,
+    Interrupt,
     Outcome,
     Reason,
     Record,
@@ -218,6 +220,39 @@ def test_what_a_late_answer_forbids_is_forbidden_from_then_on(gone: bool) -> Non
     assert (seq - first) * 40 >= 1000, "a cover for content lifts after a clear second"
 
 
+def test_a_late_answer_that_forbids_has_the_clear_second_begin_anew() -> None:
+    book = opened(CALL)
+    book.feed(picture(12, "S", 12 * 40))
+    book.feed(book.answer(12, scores(0.9), now_ns=book.now_ns))
+    book.feed(picture(13, "S", 13 * 40))
+    book.feed(Tick((13 * 40 + 100) * NS_PER_MS))
+    for seq in range(16, 56):
+        if seq == 36:  # after 20 clear frames
+            # Too weak to count over time, and more than a picture with a minor may score.
+            book.feed(book.answer(13, scores(0.3, 0.9), now_ns=book.now_ns))
+        book.feed(picture(seq, "A", seq * 40))
+        book.feed(book.answer(seq, scores(0.0), now_ns=book.now_ns))
+        assert book.engine.state is State.COVERED
+
+
+def test_a_weak_late_answer_takes_no_strong_one_s_place_over_time() -> None:
+    book = opened(CALL)
+    book.feed(picture(13, "S", 13 * 40))
+    book.feed(book.answer(13, scores(0.5), now_ns=(13 * 40 + 100) * NS_PER_MS))
+    for seq in (16, 29, 42):  # 4 nats each; the limit is 10
+        book.feed(picture(seq, "S", seq * 40))
+        book.feed(book.answer(seq, scores(0.9999), now_ns=book.now_ns))
+    assert book.engine.state is State.INTERRUPTED
+
+
+def test_a_late_answer_does_not_end_an_interruption() -> None:
+    book = opened(CALL)
+    book.feed(picture(12, "S", 12 * 40))
+    book.feed(Interrupt(book.now_ns, 1, 100 * NS_PER_S))
+    book.feed(book.answer(12, scores(0.9), now_ns=(12 * 40 + 200) * NS_PER_MS))
+    assert book.engine.state is State.INTERRUPTED
+
+
 def test_late_answers_interrupt_in_the_end() -> None:
     book = opened(CALL)
     for seq in range(12, 120):
@@ -229,13 +264,24 @@ def test_late_answers_interrupt_in_the_end() -> None:
     assert book.engine.state is State.INTERRUPTED
 
 
-def test_a_late_answer_about_what_was_forgotten_counts_for_nothing() -> None:
+@pytest.mark.parametrize("broken", ["flow", "judge", "bundle", "resumed"])
+def test_a_late_answer_about_what_was_forgotten_counts_for_nothing(broken: str) -> None:
     book = opened(CALL)
     book.feed(picture(12, "S", 12 * 40))
-    old = book.answer(12, scores(0.9), now_ns=13 * 40 * NS_PER_MS)
-    book.feed(Discontinuity(old.now_ns, Gap.TIME))
+    old = book.answer(12, scores(0.9), now_ns=(12 * 40 + 200) * NS_PER_MS)
+    match broken:
+        case "flow":
+            book.feed(Discontinuity(old.now_ns, Gap.TIME))
+        case "judge":
+            book.feed(Fault(old.now_ns, FaultKind.JUDGE))
+        case "bundle":
+            book.feed(BundleChanged(old.now_ns))
+        case "resumed":
+            book.feed(Interrupt(old.now_ns, 1, old.now_ns))
+            book.feed(Resume(old.now_ns))
+    before = book.engine.state
     book.feed(old)
-    assert book.engine.state is State.PENDING
+    assert book.engine.state is before is State.PENDING
 
 
 def test_weak_evidence_that_persists_covers_in_the_end() -> None:

@@ -105,3 +105,28 @@ def test_a_calibration_that_is_none_is_refused(points: tuple[tuple[int, int], ..
 def test_every_thousandth_lies_between_its_neighbours() -> None:
     values = [ratio(PRIOR, s / 1000) for s in range(1001)]
     assert all(a <= b for a, b in itertools.pairwise(values))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.floats(0, 1), st.booleans()), max_size=30),
+)
+def test_what_comes_too_late_only_ever_adds(said: list[tuple[int, float, bool]]) -> None:
+    """Whatever is said late, and when: no less is demanded than without it."""
+    order = [None, Action.COVER, Action.INTERRUPT]
+    with_late, without = sequential(), sequential()
+    at_ns = 0
+    for step, score, late in said:
+        at_ns += step * 100 * NS_PER_MS
+        if late:
+            with_late.sample_late(at_ns, scores(score))
+        else:
+            with_late.sample(at_ns, scores(score))
+            without.sample(at_ns, scores(score))
+        assert order.index(with_late.restriction) >= order.index(without.restriction)
+
+
+def test_late_neighbours_count_once_too() -> None:
+    running = sequential()
+    for index in range(15):
+        running.sample_late(index * 33 * NS_PER_MS, scores(1.0))
+    assert running.restriction is Action.COVER

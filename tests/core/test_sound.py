@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from safelight.core.limits import GRACE_CALL_NS, Limits
+from safelight.core.limits import Limits
 from safelight.core.sound import SoundHold
 from safelight.types import NS_PER_MS, Command, Drop, Frame, Mute, Reason, Sound, Token
 
 MS = Fraction(1, 1000)
-LIMITS = Limits(grace_ns=GRACE_CALL_NS, codec_frame_samples=480)  # 10 ms at 48 kHz
+LIMITS = Limits(grace_ns=100 * NS_PER_MS, codec_frame_samples=480)  # 10 ms at 48 kHz
 PATIENT = dataclasses.replace(LIMITS, patient=True)
 
 

@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import safelight
 from safelight.cli.processes import cpu_seconds, memory_bytes
@@ -103,7 +103,7 @@ class _Peak(threading.Thread):
     def __init__(self, every_s: float) -> None:
         super().__init__(daemon=True)
         self._every_s = every_s
-        self.publishers: list[int] = []  # processes whose memory is not the guard's
+        self.publishers: list[int] = []  # processes that are not the guard's
         self.bytes = 0
         self.cpu_s = 0.0  # what looking costs, which is nobody's
         self._enough = threading.Event()
@@ -111,8 +111,7 @@ class _Peak(threading.Thread):
     def run(self) -> None:
         """Look now and then, until ``stop``."""
         while not self._enough.wait(self._every_s):
-            publishers = sum(memory_bytes(pid) for pid in self.publishers)
-            self.bytes = max(self.bytes, memory_bytes(os.getpid()) - publishers)
+            self.bytes = max(self.bytes, memory_bytes(os.getpid(), self.publishers))
             self.cpu_s = time.thread_time()  # of the start too: taken away where it was spent
 
     def cpu_of_others(self) -> float:
@@ -135,12 +134,20 @@ class _Publisher:
         self._process = subprocess.Popen([*command, "15", "on-line"], stdin=subprocess.PIPE)
         peak.publishers.append(self._process.pid)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
     def begin(self) -> None:
         """Have it send."""
         pipe = self._process.stdin
         if pipe is not None:
-            pipe.write(b"\n")
-            pipe.close()
+            with suppress(BrokenPipeError):  # it has ended: wait() says so
+                pipe.write(b"\n")
+                pipe.flush()
 
     def wait(self) -> None:
         """Wait until all is sent.
@@ -213,14 +220,20 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
     counting = CountingSink() if job.kind == "leaks" else None
     sink = counting or (str(folder / _SINKS[job.kind]) if job.kind in _SINKS else "null:")
     copies = job.kind in _COPIES
-    publisher = _Publisher(job.film, job.port, peak) if job.kind.startswith("rtmp") else None
-    before = time.monotonic()
-    with safelight.open(source, sink, state=folder, hold_ms=job.hold_ms, copy=copies) as session:
+    publisher: _Publisher | None = None
+    with ExitStack() as opened:
+        if job.kind.startswith("rtmp"):
+            publisher = opened.enter_context(_Publisher(job.film, job.port, peak))
+        before = time.monotonic()
+        session = opened.enter_context(
+            safelight.open(source, sink, state=folder, hold_ms=job.hold_ms, copy=copies)
+        )
         if job.together:
             sys.stdout.write(READY)
             sys.stdout.flush()
             sys.stdin.readline()
-        others = cpu_seconds(os.getpid())  # of judge and source: what starting them took
+        # Of judge and source: what starting them took.
+        others = cpu_seconds(os.getpid(), peak.publishers)
         began, cpu = time.monotonic(), peak.cpu_of_others()
         if publisher is not None:
             publisher.begin()
@@ -229,7 +242,7 @@ def _guarded(job: Job, peak: _Peak) -> Measured:
             session.close()
         if job.kind == "idle":
             time.sleep(job.seconds)
-            others_idle = cpu_seconds(os.getpid()) - others
+            others_idle = cpu_seconds(os.getpid(), peak.publishers) - others
             own_idle = peak.cpu_of_others() - cpu
             session.close()
         report = session.wait()
@@ -263,7 +276,9 @@ def _sharing(job: Job, peak: _Peak) -> Measured:
             else DrawnSource(list(_to_and_fro(Path(job.film), job.seconds)), live=True)
             for port in job.ports
         ]
-        publishers = [_Publisher(job.film, port, peak) for port in job.ports if port]
+        publishers = [
+            opened.enter_context(_Publisher(job.film, port, peak)) for port in job.ports if port
+        ]
         began, cpu = time.monotonic(), peak.cpu_of_others()
         sessions = []
         for index, (source, port) in enumerate(zip(sources, job.ports, strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -11,19 +12,21 @@ _JUDGE: Final = "safelight-judge"
 _PPID, _UTIME, _STIME = 1, 11, 12  # of /proc/PID/stat, counted after the name
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU seconds of all processes that ``pid`` and its own have started."""
+def cpu_seconds(pid: int, but: Collection[int] = ()) -> float:
+    """Return the CPU seconds of all processes that ``pid`` and its own have started, ``but``
+    some."""
     ticks = os.sysconf("SC_CLK_TCK")
-    return sum(int(f[_UTIME]) + int(f[_STIME]) for f in _started_by(pid).values()) / ticks
+    counted = [f for other, f in _started_by(pid).items() if other not in but]
+    return sum(int(f[_UTIME]) + int(f[_STIME]) for f in counted) / ticks
 
 
-def memory_bytes(pid: int) -> int:
-    """Return the memory of ``pid`` and all it started, what they share counted once.
+def memory_bytes(pid: int, but: Collection[int] = ()) -> int:
+    """Return the memory of ``pid`` and all it started ``but`` some, what they share counted once.
 
     Where the system does not tell what is shared (only root may look at the judge), the
     shared part of the others is left out: then it is what they have for themselves.
     """
-    return _share(pid) + sum(_share(other) for other in _started_by(pid))
+    return _share(pid) + sum(_share(other) for other in _started_by(pid) if other not in but)
 
 
 def judges_of(pid: int) -> list[int]:

@@ -221,7 +221,7 @@ class Held:
         return self._turns.rests(entry, still, self._vouches)
 
     def _too_late(self, entry: Entry, now_ns: int) -> bool:
-        """Whether a live frame's answer can be expected only just before its deadline, or later."""
+        """Whether a live frame's answer is to be expected later than is to be hoped for."""
         # Where something broke just before a frame, it must not go missing unnoticed. Nor may
         # an audit: whoever knows how fast a busy judge is would have it fall on dropped ones.
         if entry.deadline_ns is None or entry.barrier is not None or entry.audited:

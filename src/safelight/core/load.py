@@ -51,7 +51,7 @@ class Load:
         self._given_up = dict.fromkeys(self._given_up, _LOST)
 
     def too_late(self, now_ns: int, outstanding: int, hoped_ns: int) -> bool:
-        """Whether a question asked now would be answered later than is to be hoped for.
+        """Whether a question asked now would be answered after ``hoped_ns``.
 
         Never when the judge has nothing to do: that is how it is found to be fast again.
         """

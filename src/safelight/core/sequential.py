@@ -45,15 +45,29 @@ class Sequential:
         self._every_ns = sample_every_ns
         self._sum = 0
         self._last_pts_ns: int | None = None
+        self._last_late_pts_ns: int | None = None
 
     def sample(self, pts_ns: int, scores: Scores) -> None:
         """Take one judged frame into account, unless the last sample is too near."""
-        last = self._last_pts_ns
-        if last is not None and 0 <= pts_ns - last < self._every_ns:
-            return
-        self._last_pts_ns = pts_ns
+        if not self._is_near(self._last_pts_ns, pts_ns):
+            self._last_pts_ns = pts_ns
+            self._add(ratio(self._calibration, scores.sexual))
+
+    def sample_late(self, pts_ns: int, scores: Scores) -> None:
+        """Take into account what was said too late for its frame, at ``pts_ns`` of the stream.
+
+        It never lowers what has come together, nor takes the place of what is said in time.
+        """
+        if not self._is_near(self._last_late_pts_ns, pts_ns):
+            self._last_late_pts_ns = pts_ns
+            self._add(max(0, ratio(self._calibration, scores.sexual)))
+
+    def _is_near(self, last_ns: int | None, pts_ns: int) -> bool:
+        return last_ns is not None and 0 <= pts_ns - last_ns < self._every_ns
+
+    def _add(self, said: int) -> None:
         cap = self._interrupt_at * CAP_PERMILLE // 1000
-        self._sum = min(cap, max(0, self._sum + ratio(self._calibration, scores.sexual)))
+        self._sum = min(cap, max(0, self._sum + said))
 
     @property
     def restriction(self) -> Action | None:

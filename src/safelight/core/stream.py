@@ -167,7 +167,7 @@ class Stream:
             return
         if self.state is State.INTERRUPTED:
             return
-        self._sequential.sample(pts_ns, evidence)
+        self._sequential.sample_late(pts_ns, evidence)
         if self._sequential.restriction is Action.INTERRUPT:
             self.interrupt(reason, pts_ns, now_ns)
         elif not self._covers_content:

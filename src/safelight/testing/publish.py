@@ -2,7 +2,7 @@
 
 ``python -m safelight.testing.publish FILM ADDRESS [WAIT_S]`` does it in a process of its own,
 so that what it costs is not counted with the guard; with ``on-line`` for a fourth, once a line
-has come in, so that what it costs to start is over by then.
+has come in, so that what it costs to start is over by then; not at all if none comes.
 """
 
 from __future__ import annotations
@@ -51,6 +51,6 @@ def _connect(address: str, source: InputContainer, wait_s: float) -> OutputConta
 
 
 if __name__ == "__main__":
-    if sys.argv[4:] == ["on-line"]:
-        sys.stdin.readline()
+    if sys.argv[4:] == ["on-line"] and not sys.stdin.readline():
+        sys.exit()
     publish(Path(sys.argv[1]), sys.argv[2], wait_s=float((*sys.argv, "15")[3]))
