@@ -13,6 +13,8 @@ from safelight.types import NS_PER_MS, NS_PER_S
 def test_the_defaults_are_those_of_the_design() -> None:
     limits = Limits()
     assert (limits.hold_ns, limits.grace_ns) == (250 * NS_PER_MS, 500 * NS_PER_MS)
+    assert limits.hoped_ns == 200 * NS_PER_MS
+    assert Limits(hold_ns=0, grace_ns=100 * NS_PER_MS).hoped_ns == 75 * NS_PER_MS
     assert (limits.open_frames, limits.open_span_ns) == (3, 100 * NS_PER_MS)
     assert (limits.bracket_frames, limits.still_age_ns) == (8, NS_PER_S)
     assert limits.changes_per_s == 3
@@ -37,6 +39,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
         {"audit_one_in": 0},
         {"audit_between_one_in": 0},
         {"grace_ns": -1},
+        {"hope_ns": -1},
+        {"hope_permille": 1001},
         {"open_span_ns": -1},
         {"changes_per_s": 0},
         {"ahead": 0},

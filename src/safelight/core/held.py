@@ -226,7 +226,7 @@ class Held:
         # an audit: whoever knows how fast a busy judge is would have it fall on dropped ones.
         if entry.deadline_ns is None or entry.barrier is not None or entry.audited:
             return False
-        hoped_ns = min(entry.due_ns + self._limits.hope_ns, entry.deadline_ns)
+        hoped_ns = entry.due_ns + self._limits.hoped_ns
         return self._load.too_late(now_ns, len(self.outstanding), hoped_ns)
 
     # --- answers --------------------------------------------------------------------------

@@ -26,9 +26,11 @@ class Limits:
     hold_ns: int = HOLD_LIVESTREAM_NS
     patient: bool = False
     grace_ns: int = GRACE_LIVESTREAM_NS
-    # An answer that is expected later than this, past the hold, is not asked for: the rest of
-    # the grace is for answers that take longer than was expected, not for a queue of them.
-    hope_ns: int = 75 * NS_PER_MS
+    # An answer that is expected later than this, past the hold, is not asked for; nor later than
+    # this share of the grace. The rest is for answers that take longer than was expected, and
+    # not for a queue of them.
+    hope_ns: int = 200 * NS_PER_MS
+    hope_permille: int = 750
 
     # It starts closed (promise 3).
     open_frames: int = 3
@@ -96,6 +98,8 @@ class Limits:
             raise ValueError("a still frame rests on one at most 2 seconds old")
         if not 0 <= self.turn_age_ns <= 3 * NS_PER_S:
             raise ValueError("a further view looks again after at most 3 seconds")
+        if not 0 <= self.hope_permille <= 1000:
+            raise ValueError("what is hoped for comes before the deadline")
         if not 0 < self.vouch_permille <= 1000:
             raise ValueError("a frame that others inherit from is itself below the limits")
         # A queue that a bracket could fill would wait for itself.
@@ -144,6 +148,11 @@ class Limits:
     def at_once(self) -> bool:
         """Whether pictures leave as soon as they are judged (a call): none is held meanwhile."""
         return not self.patient and not self.hold_ns
+
+    @property
+    def hoped_ns(self) -> int:
+        """How long past its hold a picture's answer may be expected, to be asked for at all."""
+        return min(self.hope_ns, self.grace_ns * self.hope_permille // 1000)
 
     @property
     def bracket_span_ns(self) -> int:
