@@ -125,8 +125,13 @@ def test_what_comes_too_late_only_ever_adds(said: list[tuple[int, float, bool]])
         assert order.index(with_late.restriction) >= order.index(without.restriction)
 
 
-def test_late_neighbours_count_once_too() -> None:
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+def test_neighbours_count_once_whether_late_or_not(first: int, every: int) -> None:
+    """Six tenths of a second of content, some of it answered too late, do not interrupt."""
     running = sequential()
-    for index in range(15):
-        running.sample_late(index * 33 * NS_PER_MS, scores(1.0))
+    for index in range(18):
+        late = index % every == first % every
+        say = running.sample_late if late else running.sample
+        say(index * 33 * NS_PER_MS, scores(1.0))
     assert running.restriction is Action.COVER

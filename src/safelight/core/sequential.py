@@ -45,22 +45,38 @@ class Sequential:
         self._every_ns = sample_every_ns
         self._sum = 0
         self._last_pts_ns: int | None = None
-        self._last_late_pts_ns: int | None = None
+        self._said = 0  # by that sample, or by what came too late near it
+        self._late_pts_ns: int | None = None
+        self._late_said = 0
 
     def sample(self, pts_ns: int, scores: Scores) -> None:
         """Take one judged frame into account, unless the last sample is too near."""
-        if not self._is_near(self._last_pts_ns, pts_ns):
-            self._last_pts_ns = pts_ns
-            self._add(ratio(self._calibration, scores.sexual))
+        if self._is_near(self._last_pts_ns, pts_ns):
+            return
+        counted = self._late_said if self._is_near(self._late_pts_ns, pts_ns) else 0
+        said = ratio(self._calibration, scores.sexual)
+        self._last_pts_ns, self._said = pts_ns, max(said, counted)
+        self._add(min(said, max(0, said - counted)))
 
     def sample_late(self, pts_ns: int, scores: Scores) -> None:
         """Take into account what was said too late for its frame, at ``pts_ns`` of the stream.
 
-        It never lowers what has come together, nor takes the place of what is said in time.
+        It never lowers what has come together. Of what is said late and in time about
+        neighbouring frames the strongest counts, once.
         """
-        if not self._is_near(self._last_late_pts_ns, pts_ns):
-            self._last_late_pts_ns = pts_ns
-            self._add(max(0, ratio(self._calibration, scores.sexual)))
+        said = ratio(self._calibration, scores.sexual)
+        near, near_late = (
+            self._is_near(last_ns, pts_ns) for last_ns in (self._last_pts_ns, self._late_pts_ns)
+        )
+        counted = max(0, self._said if near else 0, self._late_said if near_late else 0)
+        if said <= counted:
+            return
+        self._add(said - counted)
+        if near:
+            self._said = said
+        else:
+            self._late_pts_ns = self._late_pts_ns if near_late else pts_ns
+            self._late_said = said
 
     def _is_near(self, last_ns: int | None, pts_ns: int) -> bool:
         return last_ns is not None and 0 <= pts_ns - last_ns < self._every_ns
