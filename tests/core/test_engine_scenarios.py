@@ -17,6 +17,7 @@ from tests.core.story import (
     moving,
     opened,
     play,
+    show,
     states,
     watching,
 )
@@ -214,8 +215,7 @@ def test_what_a_late_answer_forbids_is_forbidden_from_then_on(gone: bool) -> Non
     assert f"state {State.COVERED.value} {Reason.SEXUAL_CONTENT.value}" in book.told
     first = seq = 15
     while book.engine.state is not State.LIVE:
-        book.feed(picture(seq, "A", seq * 40))
-        book.feed(book.answer(seq, scores(0.0), now_ns=book.now_ns))
+        show(book, seq, "A")
         seq += 1
     assert (seq - first) * 40 >= 1000, "a cover for content lifts after a clear second"
 
@@ -226,12 +226,13 @@ def test_a_late_answer_that_forbids_has_the_clear_second_begin_anew() -> None:
     book.feed(book.answer(12, scores(0.9), now_ns=book.now_ns))
     book.feed(picture(13, "S", 13 * 40))
     book.feed(Tick((13 * 40 + 100) * NS_PER_MS))
+    # Too weak to count over time, and more than a picture with a minor may score.
+    late = book.answer(13, scores(0.3, 0.9), now_ns=36 * 40 * NS_PER_MS)
+    book.open.remove(13)
     for seq in range(16, 56):
         if seq == 36:  # after 20 clear frames
-            # Too weak to count over time, and more than a picture with a minor may score.
-            book.feed(book.answer(13, scores(0.3, 0.9), now_ns=book.now_ns))
-        book.feed(picture(seq, "A", seq * 40))
-        book.feed(book.answer(seq, scores(0.0), now_ns=book.now_ns))
+            book.feed(late)
+        show(book, seq, "A")
         assert book.engine.state is State.COVERED
 
 
@@ -240,8 +241,7 @@ def test_a_weak_late_answer_takes_no_strong_one_s_place_over_time() -> None:
     book.feed(picture(13, "S", 13 * 40))
     book.feed(book.answer(13, scores(0.5), now_ns=(13 * 40 + 100) * NS_PER_MS))
     for seq in (16, 29, 42):  # 4 nats each; the limit is 10
-        book.feed(picture(seq, "S", seq * 40))
-        book.feed(book.answer(seq, scores(0.9999), now_ns=book.now_ns))
+        show(book, seq, "S", answer=scores(0.9999))
     assert book.engine.state is State.INTERRUPTED
 
 

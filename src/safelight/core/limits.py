@@ -9,7 +9,6 @@ from typing import Final
 from safelight.types import NS_PER_MS, NS_PER_S
 
 HOLD_LIVESTREAM_NS: Final = 250 * NS_PER_MS
-HOLD_CALL_NS: Final = 0
 GRACE_LIVESTREAM_NS: Final = 500 * NS_PER_MS
 GRACE_CALL_NS: Final = 100 * NS_PER_MS
 

@@ -44,18 +44,19 @@ class Sequential:
         self._interrupt_at = interrupt_at
         self._every_ns = sample_every_ns
         self._sum = 0
+        # The last sample: when, what it said, and whether that was in time.
         self._last_pts_ns: int | None = None
-        self._said = 0  # by that sample, or by what came too late near it
-        self._late_pts_ns: int | None = None
-        self._late_said = 0
+        self._said = 0
+        self._in_time = False
 
     def sample(self, pts_ns: int, scores: Scores) -> None:
         """Take one judged frame into account, unless the last sample is too near."""
-        if self._is_near(self._last_pts_ns, pts_ns):
+        near = self._is_near(pts_ns)
+        if near and self._in_time:
             return
-        counted = self._late_said if self._is_near(self._late_pts_ns, pts_ns) else 0
+        counted = self._said if near else 0
         said = ratio(self._calibration, scores.sexual)
-        self._last_pts_ns, self._said = pts_ns, max(said, counted)
+        self._last_pts_ns, self._said, self._in_time = pts_ns, max(said, counted), True
         self._add(min(said, max(0, said - counted)))
 
     def sample_late(self, pts_ns: int, scores: Scores) -> None:
@@ -64,22 +65,19 @@ class Sequential:
         It never lowers what has come together. Of what is said late and in time about
         neighbouring frames the strongest counts, once.
         """
+        near = self._is_near(pts_ns)
+        counted = max(0, self._said) if near else 0
         said = ratio(self._calibration, scores.sexual)
-        near, near_late = (
-            self._is_near(last_ns, pts_ns) for last_ns in (self._last_pts_ns, self._late_pts_ns)
-        )
-        counted = max(0, self._said if near else 0, self._late_said if near_late else 0)
         if said <= counted:
             return
+        if not near:
+            self._last_pts_ns, self._in_time = pts_ns, False
+        self._said = said
         self._add(said - counted)
-        if near:
-            self._said = said
-        else:
-            self._late_pts_ns = self._late_pts_ns if near_late else pts_ns
-            self._late_said = said
 
-    def _is_near(self, last_ns: int | None, pts_ns: int) -> bool:
-        return last_ns is not None and 0 <= pts_ns - last_ns < self._every_ns
+    def _is_near(self, pts_ns: int) -> bool:
+        last = self._last_pts_ns
+        return last is not None and 0 <= pts_ns - last < self._every_ns
 
     def _add(self, said: int) -> None:
         cap = self._interrupt_at * CAP_PERMILLE // 1000

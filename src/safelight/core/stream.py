@@ -126,9 +126,7 @@ class Stream:
         self._run_count = 0
         # A cover for content outlasts one for want of a verdict, and PENDING is closed as it
         # is: only content makes more of it.
-        worse = reason is Reason.SEXUAL_CONTENT and (
-            self.state is not State.COVERED or self.reason is not reason
-        )
+        worse = reason is Reason.SEXUAL_CONTENT and not self._covers_content
         if self.state is State.LIVE and reason is Reason.NO_VERDICT:
             self._backoff.covered(now_ns)
         if self.state is State.LIVE or worse:
@@ -167,13 +165,12 @@ class Stream:
             return
         if self.state is State.INTERRUPTED:
             return
+        self._run_count = 0
         self._sequential.sample_late(pts_ns, evidence)
         if self._sequential.restriction is Action.INTERRUPT:
             self.interrupt(reason, pts_ns, now_ns)
         elif not self._covers_content:
             self._enter(State.COVERED, reason, pts_ns, now_ns)
-        else:
-            self._run_count = 0
 
     def waits(self, now_ns: int) -> bool:
         """Whether a stream whose judge was late leaves it alone for now."""
