@@ -98,6 +98,69 @@ def test_a_stream_that_ends_in_its_backlog_still_shows_its_last() -> None:
     assert got[-1] == Ended(None)
 
 
+class KeySource(FakeSource):
+    """A source every twelfth of whose pictures is a key picture: the tenth, the 22nd, …"""
+
+    def begins(self, picture: Picture) -> bool:
+        return int(picture.y[0, 0]) % 12 == 10
+
+
+def numbered(count: int) -> list[Frame]:
+    half = np.zeros((8, 8), np.uint8)
+    return [
+        dataclasses.replace(
+            frame, content=Picture(FORM, np.full((16, 16), frame.seq, np.uint8), half, half.copy())
+        )
+        for frame in frames(count)
+    ]
+
+
+def test_what_is_passed_on_as_it_came_begins_with_a_key_picture() -> None:
+    """Else each until the next would be encoded, while each is judged, too."""
+    info = SourceInfo(True, FORM, 30.0, 48_000, 1)
+    sound = Sound(48_000, np.zeros((1, 1024), np.float32))
+    mixed = numbered(30)
+    mixed[15] = dataclasses.replace(mixed[15], content=sound)
+    mixed[25] = dataclasses.replace(mixed[25], content=sound)
+
+    def burst_of_twelve(frame: Frame) -> None:
+        if frame.seq >= 12:
+            time.sleep(1 / 30)
+
+    feed, got = run(KeySource(info, mixed, pace=burst_of_twelve), info)
+    assert seqs(got) == list(range(22, 30))
+    assert feed.skipped == 21  # pictures; the sound among them belongs to none that is shown
+
+
+def test_a_key_picture_at_the_edge_is_begun_with() -> None:
+    info = SourceInfo(True, FORM, 30.0)
+
+    def burst_of_eleven(frame: Frame) -> None:
+        if frame.seq >= 11:
+            time.sleep(1 / 30)
+
+    feed, got = run(KeySource(info, numbered(16), pace=burst_of_eleven), info)
+    assert seqs(got) == list(range(10, 16))
+    assert feed.skipped == 10
+
+
+def test_a_key_picture_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feeding, "MOST_KEY_WAIT_S", 0.1)
+    info = SourceInfo(True, FORM, 30.0)
+    _, got = run(KeySource(info, numbered(9), pace=lambda _: time.sleep(1 / 30)), info)
+    begun = seqs(got)
+    assert begun == list(range(begun[0], 9))
+    assert begun[0] > 2
+
+
+def test_a_file_begins_with_its_first_picture_whatever_that_is() -> None:
+    info = SourceInfo(False, FORM, 30.0)
+    _, got = run(KeySource(info, numbered(3)), info, allow=5)
+    assert seqs(got) == [0, 1, 2]
+
+
 def test_a_stream_at_its_edge_loses_nothing() -> None:
     info = SourceInfo(True, FORM, 30.0)
     feed, got = run(FakeSource(info, frames(6), pace=lambda _: time.sleep(1 / 30)), info)

@@ -15,12 +15,15 @@ from typing import Final
 
 from safelight import backlog
 from safelight.errors import EndOfStream, SafelightError, SourceLostError
-from safelight.media.interface import Source, SourceInfo
+from safelight.media.interface import MayBeginAtKeys, Source, SourceInfo
 from safelight.sealing.own_memory import lock_picture
 from safelight.types import Frame, Gap, Picture
 
 USUAL_STEP_S: Final = 1 / 30  # between pictures, where a source does not say
 MOST_BACKLOG_S: Final = 2.0  # a source that never waits is taken as it comes
+# Key pictures are two seconds apart where services that take live streams have their way; a
+# publisher with fewer is not waited for.
+MOST_KEY_WAIT_S: Final = 2.5
 LIVE_BACKLOG: Final = 90  # frames that the session has not looked at; it is much faster
 
 
@@ -53,6 +56,7 @@ class Feed:
         self._step_s = 1.0 / info.frame_rate if info.frame_rate > 0.0 else USUAL_STEP_S
         self._backlog = backlog.depth(info.format, LIVE_BACKLOG)
         self._gap: Gap | None = None
+        self._key_by_s: float | None = None  # while a key picture to begin with is waited for
         self.skipped = 0
         self._credit = threading.Semaphore(0)
         self._stop = threading.Event()
@@ -112,13 +116,34 @@ class Feed:
             if not isinstance(frame.content, Picture):
                 continue  # sound of pictures that are skipped is silent anyway
             if waited_s > self._step_s / 2 or began_s > end_s or frame.gap is not None:
+                if isinstance(self._source, MayBeginAtKeys):
+                    self._key_by_s = time.monotonic() + MOST_KEY_WAIT_S
                 self._pass_on(newest)
                 self._pass_on(frame)
                 return
             self.skipped += isinstance(newest.content, Picture)
             newest, waited_s = frame, 0.0
 
+    def _begins(self, frame: Frame) -> bool:
+        """Whether what leaves may begin, or has begun, with ``frame``.
+
+        Where a sink passes pictures on as they came, all before the next key picture would
+        have to be encoded, just while every picture has to be judged.
+        """
+        source, picture = self._source, frame.content
+        if self._key_by_s is None or not isinstance(source, MayBeginAtKeys):
+            return True
+        if not isinstance(picture, Picture):
+            return False
+        if source.begins(picture) or time.monotonic() > self._key_by_s:
+            self._key_by_s = None
+            return True
+        self.skipped += 1
+        return False
+
     def _pass_on(self, frame: Frame) -> None:
+        if not self._begins(frame):
+            return
         if isinstance(frame.content, Picture):
             # It waits here longest: in a host's process, whose dumps and swap are not ours.
             lock_picture(frame.content)

@@ -11,6 +11,7 @@ import io
 import itertools
 import random
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +26,7 @@ from safelight.errors import EndOfStream
 from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
-from safelight.media.coded import CodedPictures
+from safelight.media.coded import CodedPicture, CodedPictures
 from safelight.types import Frame, Picture, Plane
 
 SIZE = (320, 192)
@@ -40,8 +41,14 @@ class Copied:
     noted: int
 
 
-def run(source: Path, sink: Path, cards: frozenset[int] = frozenset()) -> Copied:
-    """Let everything through in copy mode, but a card for each picture number in ``cards``."""
+def run(
+    source: Path,
+    sink: Path,
+    cards: frozenset[int] = frozenset(),
+    drops: Callable[[int, CodedPicture | None], bool] = lambda *_: False,
+) -> Copied:
+    """Let everything through in copy mode, but a card for each picture number in ``cards``, and
+    what ``drops`` says to leave out."""
     coded = CodedPictures()
     reader, writer = (
         AvSource(parse_source(str(source)), coded=coded),
@@ -58,7 +65,8 @@ def run(source: Path, sink: Path, cards: frozenset[int] = frozenset()) -> Copied
                 continue
             noted += coded.of(frame.content) is not None
             shown = card(frame.content) if len(came) in cards else frame.content
-            writer.write(safe(shown, frame.pts, frame.time_base))
+            if not drops(len(came), coded.of(frame.content)):
+                writer.write(safe(shown, frame.pts, frame.time_base))
             came.append(frame)
     except EndOfStream:
         writer.close(whole=True)
@@ -115,6 +123,32 @@ def units(path: Path) -> list[bytes]:
     return found
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_a_source_says_where_what_leaves_may_begin(tmp_path: Path, codec: str) -> None:
+    """At a key picture; anywhere, if none can be passed on as it came."""
+    film = tmp_path / "in.mp4"
+    options = PLAIN if codec == "libx264" else {"g": "10"}
+    write_video(film, range(30), size=SIZE, codec=codec, options=options)
+    came: list[bool] = []
+    reader = AvSource(parse_source(str(film)), coded=CodedPictures())
+    reader.open()
+    for frame in read_all(reader):
+        assert isinstance(frame.content, Picture)
+        came.append(reader.begins(frame.content))
+    keys = [number % 10 == 0 for number in range(30)]
+    assert came == (keys if codec == "libx264" else [True] * 30)
+
+
+def test_a_source_that_notes_nothing_may_begin_anywhere(tmp_path: Path) -> None:
+    reader = AvSource(parse_source(str(clip(tmp_path / "in.mp4", 12))))
+    reader.open()
+    assert all(
+        reader.begins(frame.content)
+        for frame in read_all(reader)
+        if isinstance(frame.content, Picture)
+    )
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "flv"])
 def test_a_clear_stream_leaves_as_it_came(tmp_path: Path, suffix: str) -> None:
@@ -165,6 +199,54 @@ def test_a_cover_is_spliced_in_and_nothing_of_what_it_hides_leaves(
     # From a cover to the next key picture everything is encoded anew.
     covered_groups = {n // 10 for n in cards}
     assert copied.copied >= 60 - 10 * len(covered_groups) - 2 * len(covered_groups)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv"])
+@pytest.mark.parametrize("pyramid", ["none", "normal"])
+def test_what_nothing_refers_to_may_be_dropped(tmp_path: Path, suffix: str, pyramid: str) -> None:
+    """A busy machine leaves a picture out; all others still leave as they came."""
+    layers = {"bf": "3", "x264-params": f"b-adapt=0:scenecut=0:b-pyramid={pyramid}"}
+    source, out = clip(tmp_path / "in.mp4", 60, **layers), tmp_path / f"out.{suffix}"
+    gone: set[int] = set()
+
+    def drops(number: int, coded: CodedPicture | None) -> bool:
+        assert coded is not None
+        if not coded.is_reference and number % 4 != 1:
+            gone.add(number)
+        return number in gone
+
+    copied = run(source, out, drops=drops)
+    assert len(gone) >= 10
+    assert copied.copied == 60 - len(gone)
+    left = read(out)
+    kept = [frame for number, frame in enumerate(copied.came) if number not in gone]
+    assert len(left.pictures) == len(kept)
+    assert all(same(content(a), content(b)) for a, b in zip(kept, left.pictures, strict=True))
+    was = [f.pts * f.time_base for f in kept]
+    spaced = zip(left.times, was, strict=True)
+    assert max(abs((a - left.times[0]) - (b - was[0])) for a, b in spaced) <= Fraction(1, 1000)
+    plays_without_a_word(out)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_dropped_the_rest_is_what_was_looked_at(tmp_path: Path, seed: int) -> None:
+    source, out = clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    odds = random.Random(seed)  # noqa: S311
+    gone = {number for number in range(1, 60) if odds.random() < 0.1}
+    copied = run(source, out, drops=lambda number, _: number in gone)
+    kept = [frame for number, frame in enumerate(copied.came) if number not in gone]
+    left = [content(f) for f in read(out).pictures]
+    assert len(left) == len(kept)
+    assert min(psnr(content(a).y, b.y) for a, b in zip(kept, left, strict=True)) > 32
+    assert (
+        0
+        < copied.copied
+        <= sum(same(content(a), b) for a, b in zip(kept, left, strict=True))
+        < len(kept)
+    )
+    plays_without_a_word(out)
 
 
 def to_a_live_sink(source: Path, sink: Path) -> tuple[AvSink, list[Picture]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -19,8 +21,8 @@ PICTURE = Picture(
 )
 
 
-def coded(index: int, pts: int, *, idr: bool) -> CodedPicture:
-    return CodedPicture(index, idr, pts, pts, 1, Fraction(1), b"", SETS)
+def coded(index: int, pts: int, *, idr: bool, is_reference: bool = True) -> CodedPicture:
+    return CodedPicture(index, idr, is_reference, pts, pts, 1, Fraction(1), b"", SETS)
 
 
 def shown(pts: int, how: CodedPicture | None, shift: int = 0) -> Shown:
@@ -33,7 +35,10 @@ class Log:
     encoded: list[int] = field(default_factory=list)  # pts
     told: list[tuple[str, int, bool]] = field(default_factory=list)
 
-    def splicer(self) -> Splicer:
+    def splicer(self, stream: Iterable[CodedPicture] = ()) -> Splicer:
+        """``stream``: what a source made, whole; it may know more than comes to leave."""
+        places = {one.index: one.place for one in stream}
+
         def copy(one: Shown, how: CodedPicture) -> None:
             self.copied.append(how.index)
             self.told.append(("copy", int(one.out), how.idr))
@@ -42,7 +47,7 @@ class Log:
             self.encoded.append(int(one.out))
             self.told.append(("encode", int(one.out), fresh))
 
-        return Splicer(copy, encode)
+        return Splicer(copy, encode, places.get)
 
 
 def groups(sizes: list[int], swaps: list[int]) -> list[CodedPicture]:
@@ -110,6 +115,62 @@ def test_what_is_late_is_left_out_only_where_it_would_be_encoded_behind_another(
     assert left == [True] * 3 + [False] * 3 + [True] * 4
 
 
+# Decoded: the last of four, then the three shown before it; nothing refers to the 2nd and 4th.
+LAYERED = [
+    coded(0, 0, idr=True),
+    coded(1, 4, idr=False),
+    coded(2, 2, idr=False),
+    coded(3, 1, idr=False, is_reference=False),
+    coded(4, 3, idr=False, is_reference=False),
+    coded(5, 8, idr=False),
+    coded(6, 6, idr=False),
+    coded(7, 5, idr=False, is_reference=False),
+    coded(8, 7, idr=False, is_reference=False),
+]
+
+
+def run_without(dropped: set[int], until: int = 8) -> Log:
+    log = Log()
+    splicer = log.splicer(LAYERED)
+    for one in sorted(LAYERED, key=lambda c: c.pts):
+        if one.pts not in dropped and one.pts <= until:
+            splicer.push(shown(one.pts, one))
+    return log
+
+
+def test_what_nothing_refers_to_may_be_dropped() -> None:
+    log = run_without({1, 7})
+    assert log.copied == [0, 1, 2, 4, 5, 6, 7]
+    assert log.encoded == []
+
+
+def test_behind_a_dropped_reference_picture_nothing_is_passed_on() -> None:
+    log = run_without({4})
+    assert log.copied == [0]
+    assert log.encoded == [1, 2, 3, 5, 6, 7, 8]
+    # Known from the next that is shown: what waited for it leaves then, not a second later.
+    assert run_without({4}, until=5).encoded == [1, 2, 3, 5]
+    assert run_without({4}, until=3).encoded == []
+
+
+def test_one_dropped_while_what_refers_to_it_waits() -> None:
+    log = run_without({2})
+    assert log.copied == [0]  # the fourth would leave before those that are shown before it
+    assert log.encoded == [1, 3, 4, 5, 6, 7, 8]
+
+
+def test_what_did_not_come_whole_is_not_taken_for_dropped() -> None:
+    """Nobody knows whether others refer to it."""
+    log = Log()
+    splicer = log.splicer(one for one in LAYERED if one.pts != 1)
+    for one in sorted(LAYERED, key=lambda c: c.pts):
+        if one.pts != 1:
+            splicer.push(shown(one.pts, one))
+    splicer.settle()
+    assert 4 not in log.copied  # decoded right behind it
+    assert log.encoded[-1] == 8
+
+
 def test_a_jump_of_the_clock_waits_for_an_idr_picture() -> None:
     log = Log()
     splicer = log.splicer()
@@ -136,13 +197,22 @@ def test_a_packet_whose_turn_is_over_is_encoded() -> None:
     st.sets(st.integers(0, 60)),
     st.sets(st.integers(0, 60)),
     st.sets(st.integers(0, 60)),
+    st.sets(st.integers(0, 60)),
 )
-def test_whatever_is_missing_no_picture_refers_to_what_did_not_leave(
-    sizes: list[int], swaps: list[int], cards: set[int], dropped: set[int], damaged: set[int]
+def test_whatever_is_missing_no_picture_refers_to_what_did_not_leave(  # noqa: PLR0917
+    sizes: list[int],
+    swaps: list[int],
+    cards: set[int],
+    dropped: set[int],
+    damaged: set[int],
+    leaves: set[int],
 ) -> None:
-    stream = groups(sizes, swaps)
+    stream = [
+        dataclasses.replace(one, is_reference=one.idr or one.index not in leaves)
+        for one in groups(sizes, swaps)
+    ]
     log = Log()
-    splicer = log.splicer()
+    splicer = log.splicer(one for one in stream if one.index not in damaged)
     pushed = []
     for one in sorted(stream, key=lambda c: c.pts):
         if one.pts in dropped:
@@ -153,11 +223,17 @@ def test_whatever_is_missing_no_picture_refers_to_what_did_not_leave(
     splicer.settle()
 
     by_index = {one.index: one for one in stream}
-    # Each was decoded right behind the one before it, back to an IDR picture.
+    # Each was decoded behind the one before it, back to an IDR picture; between them is at most
+    # what was dropped, came whole, and is referred to by none.
     before: int | None = None
     for index in log.copied:
         one = by_index[index]
-        assert one.idr or before == index - 1
+        assert one.idr or before is not None
+        for between in () if before is None or one.idr else range(before + 1, index):
+            missing = by_index[between]
+            assert missing.pts in dropped
+            assert between not in damaged
+            assert not missing.is_reference
         assert one.pts not in cards | dropped
         assert index not in damaged
         before = index

@@ -64,6 +64,7 @@ class AvSource:
         self._answer_s = answer_s
         self._stall_s = stall_s
         self._decodes: Decodes = decodes or Inside(coded)
+        self._coded = coded
         self._tally = Tally()
         self._flow = Flow(self._tally)
         self._changed = threading.Condition()
@@ -136,6 +137,10 @@ class AvSource:
         """How long a publisher who left has to come back yet; None while it is there."""
         by_s = self._back_by_s
         return None if by_s is None else max(0.0, by_s - time.monotonic())
+
+    def begins(self, picture: Picture) -> bool:
+        """Whether ``picture`` is one that a stream may as well begin with."""
+        return self._coded is None or self._coded.begins(picture)
 
     def cpu_seconds(self) -> float:
         """CPU time of the processes that decode for it, in seconds; 0 where none does."""

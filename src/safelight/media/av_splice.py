@@ -68,7 +68,7 @@ class SplicingEncoder:
         self._video = add_video(container, form, quality, rate, time_base)
         self._video.codec_context.extradata = _both_sets(self._video, self._sets)
         self._sound = SoundEncoder(container, info)
-        self._splicer = Splicer(self._copy, self._encode)
+        self._splicer = Splicer(self._copy, self._encode, coded.place)
         self._put: Put | None = None
         self._last_dts: int | None = None
         self._last_pts: int | None = None

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 from safelight.media.h264 import ParameterSets
 from safelight.types import Picture
+
+# Of so many packets it is remembered when they are shown: more than can be held, or wait.
+_MOST_KNOWN: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a picture stands: shown at ``at`` seconds; ``referred_to``: others may refer to it."""
+
+    at: Fraction
+    referred_to: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,18 +34,24 @@ class CodedPicture:
 
     ``index`` counts packets in the order in which they are decoded; one that is not offered
     (it was damaged, or held anything unusual) leaves its number out. ``idr``: nothing from
-    here on refers to anything before. Times in units of ``time_base`` seconds. ``data``: its
-    slices, each with a length of 4 bytes.
+    here on refers to anything before. ``is_reference``: others may refer to it. Times in units
+    of ``time_base`` seconds. ``data``: its slices, each with a length of 4 bytes.
     """
 
     index: int
     idr: bool
+    is_reference: bool
     pts: int
     dts: int
     duration: int
     time_base: Fraction
     data: bytes
     sets: ParameterSets
+
+    @property
+    def place(self) -> Place:
+        """Where its picture stands among the others."""
+        return Place(self.pts * self.time_base, self.is_reference)
 
 
 class CodedPictures:
@@ -41,6 +60,7 @@ class CodedPictures:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._of: weakref.WeakKeyDictionary[Picture, CodedPicture] = weakref.WeakKeyDictionary()
+        self._places: OrderedDict[int, Place] = OrderedDict()
         self.sets: ParameterSets | None = None
         self._packets = 0
         self._delay = Fraction(0)
@@ -65,8 +85,24 @@ class CodedPictures:
         """Remember how this picture came."""
         with self._lock:
             self._of[picture] = coded
+            self._places[coded.index] = coded.place
+            if len(self._places) > _MOST_KNOWN:
+                self._places.popitem(last=False)
             if coded.idr:
                 self._delay = max(Fraction(0), (coded.pts - coded.dts) * coded.time_base)
+
+    def place(self, index: int) -> Place | None:
+        """Return where the picture of a packet stands, whether or not it is still there.
+
+        None: it has not been decoded, not without a fault, or long ago.
+        """
+        with self._lock:
+            return self._places.get(index)
+
+    def begins(self, picture: Picture) -> bool:
+        """Whether what follows can be passed on from ``picture`` on, if any of it can."""
+        coded = self.of(picture)
+        return self.sets is None or (coded is not None and coded.idr)
 
     def of(self, picture: Picture) -> CodedPicture | None:
         """Return how it came; None when it has to be encoded anew."""

@@ -77,6 +77,7 @@ class CodedReader:
             coded = CodedPicture(
                 index=index,
                 idr=unit.idr,
+                is_reference=unit.is_reference,
                 pts=pts,
                 dts=packet.dts,
                 duration=max(0, packet.duration or 0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from safelight.types import Frame, PictureFormat, SafeFrame
+from safelight.types import Frame, Picture, PictureFormat, SafeFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,15 @@ class MayWorkElsewhere(Protocol):
 
     def cpu_seconds(self) -> float:
         """CPU time that they have used so far, in seconds; those that ended count on."""
+        ...
+
+
+@runtime_checkable
+class MayBeginAtKeys(Protocol):
+    """What a source offers besides, if what leaves is better begun at some pictures than others."""
+
+    def begins(self, picture: Picture) -> bool:
+        """Whether a stream may as well begin with ``picture``, which ``read`` returned."""
         ...
 
 
