@@ -139,7 +139,14 @@ class Story:
                 break
         self.now = goal
 
-    def film(self, names: str, *, sensitive: str = "S", sound: bool = False) -> None:
+    def film(
+        self,
+        names: str,
+        *,
+        sensitive: str = "S",
+        sound: bool = False,
+        clear: Evidence = CLEAR,
+    ) -> None:
         """Show pictures one step apart; answers come 10 ms after their questions."""
         for name in names:
             start = self.now
@@ -150,7 +157,7 @@ class Story:
             self.tick(start + 10)
             for asked in list(self.open):
                 bad = self.shown.get(asked, "A") in sensitive
-                self.answer(SENSITIVE if bad else CLEAR, asked)
+                self.answer(SENSITIVE if bad else clear, asked)
             self.tick(start + STEP_MS)
 
     def end(self) -> None:
@@ -424,6 +431,19 @@ def late_and_sensitive() -> Story:
     made.tick(made.now + 110)
     made.answer(SENSITIVE)
     made.film("ABC" * 10)
+    made.end()
+    return made
+
+
+@story("further-view-raised")
+def further_view_raised() -> Story:
+    """What a further view says of a judged frame is of that frame: others rest on it while the
+    views of every frame are far below every limit, and are judged themselves while they are not."""
+    made = Story(LIVE, in_turn=("squares",))
+    made.film("ABC" * 4)
+    both = (VIEW, "squares")
+    made.film("ABC" * 4, clear=scores(0.3, None, both, 0.02))
+    made.film("ABC" * 2, clear=scores(0.3, None, both, 0.15))
     made.end()
     return made
 

@@ -85,6 +85,7 @@ class EvidencePart(Part):
     sexual: Number | None
     minor: Number | None
     views: list[str]
+    every: Number | None = None
 
 
 class FramePart(Part):
@@ -275,12 +276,13 @@ def _number(value: float | None) -> Number | None:
 def _write_evidence(evidence: Evidence) -> dict[str, Any]:
     if isinstance(evidence, Absent):
         return {"absent": evidence.reason.value, "sexual": None, "minor": None, "views": []}
-    return {
+    part = {
         "absent": None,
         "sexual": _number(evidence.sexual),
         "minor": _number(evidence.minor),
         "views": list(evidence.views),
     }
+    return part if evidence.every is None else {**part, "every": _number(evidence.every)}
 
 
 def _read_evidence(part: EvidencePart) -> Evidence:
@@ -289,7 +291,8 @@ def _read_evidence(part: EvidencePart) -> Evidence:
     if part.sexual is None:
         raise ValueError("evidence that is there has a score")
     minor = None if part.minor is None else _plain(part.minor)
-    return Scores(_plain(part.sexual), minor, tuple(part.views))
+    every = None if part.every is None else _plain(part.every)
+    return Scores(_plain(part.sexual), minor, tuple(part.views), every)
 
 
 def _plain(number: Number) -> float:

@@ -154,12 +154,15 @@ class Scores:
     ``sexual``: sexual content score in [0, 1], the largest over ``views``. ``minor``: the
     P(<18) estimate in [0, 1], the largest over the faces found; None when no face was found
     or the age detector was not run, which is missing evidence and never means "adult".
-    ``views``: names of the views that were run. The ``repr`` shows no score.
+    ``views``: names of the views that were run. ``every``: the sexual content score over those
+    of them alone through which every judged frame is looked at; None if that was not told, and
+    then ``sexual`` stands for it. The ``repr`` shows no score.
     """
 
     sexual: float = field(repr=False)
     minor: float | None = field(repr=False)
     views: tuple[str, ...]
+    every: float | None = field(default=None, repr=False)
 
 
 class AbsentReason(enum.Enum):

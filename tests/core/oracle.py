@@ -240,15 +240,17 @@ class Oracle:
     def _vouches(self, seen: Seen) -> bool:
         """Nobody inherits from a score that is near a limit, however clear it is."""
         said = seen.said
+        if not isinstance(said, Scores):
+            return False
         lowest = min(self.policy.cover_at, self.policy.with_minor_at)
-        return isinstance(said, Scores) and (
-            said.sexual * 1000 < lowest * self.limits.vouch_permille
-        )
+        of_every = said.sexual if said.every is None else said.every
+        return of_every * 1000 < lowest * self.limits.vouch_permille
 
     def _is_sound(self, evidence: Evidence) -> bool:
         if not isinstance(evidence, Scores):
             return False
-        numbers = [evidence.sexual] + ([] if evidence.minor is None else [evidence.minor])
+        told = [evidence.sexual, evidence.minor, evidence.every]
+        numbers = [number for number in told if number is not None]
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 return False
@@ -256,6 +258,8 @@ class Oracle:
                 return False
             if number < 0 or number > 1:
                 return False
+        if evidence.every is not None and evidence.every > evidence.sexual:
+            return False
         return all(view in evidence.views for view in self.every)
 
     def _is_clear(self, evidence: Evidence) -> bool:

@@ -112,6 +112,12 @@ EVIDENCE: list[Evidence] = [
     scores(True),
     scores(10**400),
     scores(0.0, views=()),
+    scores(0.3, every=0.02),
+    scores(0.3, 0.9, every=0.02),
+    scores(0.9, every=0.0),
+    scores(0.02, every=0.03),
+    scores(0.3, every=math.nan),
+    scores(0.3, every=-0.1),
     scores(0.0, views=("squares",)),
     Absent(AbsentReason.FAULT),
 ]

@@ -23,6 +23,7 @@ from safelight.types import (
     Absent,
     AbsentReason,
     Action,
+    Ask,
     Binding,
     Evidence,
     Frame,
@@ -79,6 +80,27 @@ def test_an_end_that_is_not_clear_gives_nothing_even_if_nobody_settles(
     made.answer(0, right, CLEAR)
     (left if end == "left" else right).evidence = bad
     assert made.outcome(between) is None
+
+
+def test_what_a_further_view_says_of_an_end_is_not_said_of_what_rests_on_it() -> None:
+    """Judged itself, a frame between would not have been looked at by that view."""
+    made, _, between, right = bracket()
+    said = scores(0.3, None, (VIEW, "squares"), 0.05)
+    made.answer(0, right, said)
+    assert made.settle_ties(0) == []
+    result, own = made.outcome(between), made.outcome(right)
+    assert result is not None
+    assert result.action is Action.RELEASE
+    assert result.scores == dataclasses.replace(said, sexual=0.05)
+    assert own is not None
+    assert own.scores == said
+
+
+def test_what_rests_on_an_end_near_a_limit_by_every_view_is_asked_about() -> None:
+    made, _, between, right = bracket()
+    made.answer(0, right, scores(0.3, None, (VIEW, "squares"), 0.15))
+    assert made.outcome(between) is None
+    assert [c.token for c in made.settle_ties(0) if isinstance(c, Ask)] == [between.token]
 
 
 def test_an_end_that_is_shut_gives_nothing() -> None:

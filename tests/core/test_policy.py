@@ -19,6 +19,8 @@ from safelight.core.policy import (
     checked,
     decide,
     first_look_below,
+    for_neighbours,
+    is_far_below,
     vouches,
 )
 from safelight.testing.fakes import VIEW, scores
@@ -59,6 +61,10 @@ class Pretender(float):
         (scores(0.0, views=VIEW), AbsentReason.MISSING_VIEW),  # type: ignore[arg-type]
         (scores(0.0, views=([], {})), AbsentReason.MISSING_VIEW),  # type: ignore[arg-type]
         (scores(0.0, views=(np.arange(2),)), AbsentReason.MISSING_VIEW),  # type: ignore[arg-type]
+        (scores(0.3, every=math.nan), AbsentReason.NOT_A_NUMBER),
+        (scores(0.3, every=False), AbsentReason.NOT_A_NUMBER),
+        (scores(0.3, every=-0.1), AbsentReason.OUT_OF_RANGE),
+        (scores(0.3, every=0.31), AbsentReason.CONTRADICTED),
         (None, AbsentReason.FAULT),
         (0.0, AbsentReason.FAULT),
         ("clear", AbsentReason.FAULT),
@@ -80,8 +86,41 @@ def test_an_absence_keeps_its_reason() -> None:
 
 
 def test_whole_evidence_passes_as_it_is() -> None:
-    for good in (scores(0.0), scores(1.0), scores(0, 1), scores(0.3, 0.7, (VIEW, "squares"))):
+    more = (VIEW, "squares")
+    for good in (
+        scores(0.0),
+        scores(1.0),
+        scores(0, 1),
+        scores(0.3, 0.7, more),
+        scores(0.3, None, more, 0.1),
+        scores(0.3, every=0.3),
+    ):
         assert checked(good, EVERY) is good
+
+
+def test_a_further_view_says_nothing_of_neighbours() -> None:
+    """It looks at the judged frame alone: those beside it, judged themselves, would not be."""
+    raised = scores(0.3, None, (VIEW, "squares"), 0.05)
+    assert decide(PROTECT, raised)[0] is Action.RELEASE
+    assert vouches(PROTECT, raised, 500)
+    assert not is_far_below(PROTECT, raised, 500)
+    assert for_neighbours(raised) == scores(0.05, None, (VIEW, "squares"), 0.05)
+
+
+def test_but_what_it_covers_vouches_for_nothing() -> None:
+    assert not vouches(PROTECT, scores(0.6, None, (VIEW, "squares"), 0.0), 500)
+    assert not vouches(PROTECT, scores(0.3, 0.9, (VIEW, "squares"), 0.0), 500)
+
+
+def test_a_view_of_every_frame_that_is_near_a_limit_vouches_for_nothing() -> None:
+    assert not vouches(PROTECT, scores(0.1, None, (VIEW, "squares"), 0.1), 500)
+    assert not vouches(PROTECT, scores(0.1), 500)
+    assert vouches(PROTECT, scores(math.nextafter(0.1, 0)), 500)
+
+
+def test_evidence_that_nobody_checked_does_not_vouch_by_nan() -> None:
+    for wrong in (scores(math.nan), scores(0.0, every=math.nan), scores(math.nan, every=0.0)):
+        assert not vouches(PROTECT, wrong, 500)
 
 
 @given(st.floats(), st.none() | st.floats())
@@ -158,7 +197,10 @@ def test_a_policy_has_no_field_that_could_be_left_out() -> None:
         field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         for field in dataclasses.fields(Policy)
     )
-    assert all(f.default is dataclasses.MISSING for f in dataclasses.fields(Scores))
+    # Left out, what all views said stands for it, which is never less.
+    optional = [f.name for f in dataclasses.fields(Scores) if f.default is not dataclasses.MISSING]
+    assert optional == ["every"]
+    assert not vouches(PROTECT, scores(0.3), 500)
 
 
 @given(

@@ -97,6 +97,7 @@ def test_a_change_too_small_for_one_step_does_not_creep_past_a_view() -> None:
         Absent(AbsentReason.NOT_A_NUMBER),
         scores(0.0),  # without the view
         scores(0.15, None, (VIEW, MORE)),  # clear, but not far below every limit
+        scores(0.15, None, (VIEW, MORE), 0.0),  # by the further view's own score
         scores(0.9, None, (VIEW, MORE)),
     ],
 )

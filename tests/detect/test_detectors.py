@@ -70,7 +70,26 @@ def scripted(made: Detectors, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 def test_the_largest_view_counts(scripted: Callable[..., Detectors]) -> None:
     evidence = scripted(Scripted(0.0625, 0.09375)).infer(GREY, ("frame", "left_square"))
-    assert evidence == Scores(0.09375, None, ("frame", "left_square"))
+    assert evidence == Scores(0.09375, None, ("frame", "left_square"), 0.0625)
+
+
+def test_what_the_views_of_every_frame_said_is_told_apart(
+    scripted: Callable[..., Detectors],
+) -> None:
+    made = scripted(Scripted(0.09375, 0.0625))
+    said = made.infer(GREY, ("left_square", "frame"))
+    assert said == Scores(0.09375, None, ("left_square", "frame"), 0.0625)
+    assert scripted(Scripted(0.0625)).infer(GREY, ("frame",)) == Scores(
+        0.0625, None, ("frame",), 0.0625
+    )
+
+
+def test_where_one_of_them_was_not_run_none_speaks_for_them(
+    scripted: Callable[..., Detectors],
+) -> None:
+    assert scripted(Scripted(0.0625)).infer(GREY, ("left_square",)) == Scores(
+        0.0625, None, ("left_square",)
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,8 +179,8 @@ def test_the_stand_in_passes_its_self_test_and_stays_itself(
     made.self_test()
     face = pictures.from_rgb(_pixels(face_bundle.files["face.png"]))
     before = made.infer(face, ("frame",))
-    assert before == Scores(1.0, None, ("frame",))
-    assert made.infer(GREY, ("frame",)) == Scores(0.0, None, ("frame",))
+    assert before == Scores(1.0, None, ("frame",), 1.0)
+    assert made.infer(GREY, ("frame",)) == Scores(0.0, None, ("frame",), 0.0)
     assert made.infer(face, ("frame",)) == before
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tests.fuzz.target import Target, check, check_no_release
 
 from safelight import policies
-from safelight.core.policy import checked, decide
+from safelight.core.policy import checked, decide, vouches
 from safelight.detect.age import under_age
 from safelight.detect.runtime import are_probabilities
 from safelight.types import Absent, Action, Scores
@@ -22,7 +22,10 @@ _HEAD: Final = 11
 
 def run(data: bytes) -> None:
     head, rest = data[:_HEAD].ljust(_HEAD, b"\0"), data[_HEAD:]
-    _scores(_number(head[0], head[3:11]), _number(head[1], rest[:8].ljust(8, b"\0")), head[2])
+    sexual = _number(head[0], head[3:11])
+    minor = _number(head[1], rest[:8].ljust(8, b"\0"))
+    every = _number(rest[16] if len(rest) > 16 else 4, rest[8:16].ljust(8, b"\0"))
+    _scores(sexual, minor, every, head[2])
     _rows(head[0], rest)
 
 
@@ -44,10 +47,10 @@ def _number(kind: int, raw: bytes) -> Any:
             return odd[kind // 4 % len(odd)]
 
 
-def _scores(sexual: Any, minor: Any, how: int) -> None:
+def _scores(sexual: Any, minor: Any, every: Any, how: int) -> None:
     views: Any = (_EVERY, (*_EVERY, "more"), _EVERY[:1], (), None, "reference whole", 7,
                   (np.array([1, 2]), *_EVERY), list(_EVERY))[how % 9]  # fmt: skip
-    made: Any = Scores(sexual, minor, views) if how < 250 else (None, sexual, 0.0)[how % 3]
+    made: Any = Scores(sexual, minor, views, every) if how < 250 else (None, sexual, 0.0)[how % 3]
     for required in (_EVERY, _EVERY[:1], ()):
         found = checked(made, required)
         check(isinstance(found, Scores | Absent), "it is neither scores nor absent")
@@ -55,6 +58,7 @@ def _scores(sexual: Any, minor: Any, how: int) -> None:
             isinstance(made, Scores)
             and _is_score(sexual)
             and (minor is None or _is_score(minor))
+            and (every is None or (_is_score(every) and every <= sexual))
             and isinstance(views, tuple)
             and bool(required)
             and {*required} <= {view for view in views if isinstance(view, str)}
@@ -66,6 +70,9 @@ def _scores(sexual: Any, minor: Any, how: int) -> None:
             if clear and minor is not None and minor >= policy.p_under_18_at:
                 clear = sexual < policy.with_minor_at
             check_no_release(action is not Action.RELEASE or clear, "it is released")
+            near = sexual if every is None else every
+            far = clear and near < min(policy.cover_at, policy.with_minor_at) / 2
+            check_no_release(not vouches(policy, found, 500) or far, "others rest on it")
 
 
 def _is_score(value: Any) -> bool:

@@ -71,6 +71,7 @@ def seeds() -> tuple[bytes, ...]:
     evidence: tuple[Evidence, ...] = (
         Scores(0.01, None, _VIEWS),
         Scores(0.9, 0.7, _EVERY),
+        Scores(0.3, None, _VIEWS, 0.02),
         *(Absent(reason) for reason in AbsentReason),
     )
     return (

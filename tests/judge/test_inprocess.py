@@ -282,7 +282,9 @@ def test_the_real_stand_in_judges_here(bundle: VerifiedBundle, picture: Picture)
     said: queue.Queue[Answer | JudgeFault] = queue.Queue()
     judge.start(said.put)
     judge.ask(token(0), picture, ("frame", "left_square"))
-    assert said.get(timeout=WAIT) == Answer(token(0), Scores(0.0, None, ("frame", "left_square")))
+    assert said.get(timeout=WAIT) == Answer(
+        token(0), Scores(0.0, None, ("frame", "left_square"), 0.0)
+    )
     spent = judge.cpu_seconds()
     assert spent > 0
     judge.ask(token(1), picture, ("elsewhere",))

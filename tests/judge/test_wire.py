@@ -32,6 +32,8 @@ def test_a_question_arrives_as_it_was_sent(
         Scores(0.25, None, ("frame",)),
         Scores(1.0, 0.0, ("frame", "right_square")),
         Scores(0.5, 1.0, VIEWS),
+        Scores(0.5, 0.25, VIEWS, 0.125),
+        Scores(0.5, None, VIEWS, 0.0),
         *(Absent(reason) for reason in AbsentReason),
     ],
 )
@@ -42,13 +44,15 @@ def test_an_answer_arrives_as_it_was_sent(evidence: Evidence) -> None:
 
 def test_what_is_no_number_stays_none_and_is_not_made_a_score() -> None:
     said = wire.parse_answer(
-        wire.pack_answer(Token(1, 2, 3), Scores(math.nan, math.inf, VIEWS), VIEWS), VIEWS
+        wire.pack_answer(Token(1, 2, 3), Scores(math.nan, math.inf, VIEWS, math.nan), VIEWS), VIEWS
     )
     assert not isinstance(said, Broke)
     evidence = said[1]
     assert isinstance(evidence, Scores)
     assert math.isnan(evidence.sexual)
     assert evidence.minor == math.inf
+    assert evidence.every is not None
+    assert math.isnan(evidence.every)
 
 
 def test_giving_up_says_why_and_nothing_else() -> None:

@@ -16,7 +16,7 @@ from safelight.core.entry import Entry, Result
 from safelight.core.gate import Gate
 from safelight.core.limits import Limits
 from safelight.core.load import Load
-from safelight.core.policy import Policy, decide, vouches
+from safelight.core.policy import Policy, decide, for_neighbours, is_far_below, vouches
 from safelight.core.spans import Spans
 from safelight.core.turns import Turns
 from safelight.types import (
@@ -218,7 +218,11 @@ class Held:
         def still(a: Picture, b: Picture) -> bool:
             return self._gate.compare(a, b).still
 
-        return self._turns.rests(entry, still, self._vouches)
+        def far_below(looked: Entry) -> bool:
+            said, permille = looked.evidence, self._limits.vouch_permille
+            return said is not None and is_far_below(self._policy, said, permille)
+
+        return self._turns.rests(entry, still, far_below)
 
     def _too_late(self, entry: Entry, now_ns: int) -> bool:
         """Whether a live frame's answer is to be expected later than is to be hoped for."""
@@ -382,7 +386,8 @@ class Held:
             return None
         # Evidence over time counts it as its ends: else what is sampled, and with it when a
         # cover lifts, would hang on which frames the gate had judged.
-        said = [evidence for _, evidence in rests_on if isinstance(evidence, Scores)]
+        inherited = [for_neighbours(evidence) for _, evidence in rests_on]
+        said = [evidence for evidence in inherited if isinstance(evidence, Scores)]
         scores = max(said, key=lambda each: each.sexual, default=None)
         return Result(Action.RELEASE, Reason.CLEAR, binding, rests_on, scores)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from safelight.types import Absent, AbsentReason, Action, Evidence, Reason, Scores
@@ -54,14 +54,16 @@ def checked(evidence: Evidence, required_views: tuple[str, ...]) -> Evidence:
     """
     if not isinstance(evidence, Scores):
         return evidence if isinstance(evidence, Absent) else Absent(AbsentReason.FAULT)
-    numbers = (evidence.sexual,) if evidence.minor is None else (evidence.sexual, evidence.minor)
-    for number in numbers:
+    told = (evidence.minor, evidence.every)
+    for number in (evidence.sexual, *(number for number in told if number is not None)):
         if isinstance(number, bool) or not isinstance(number, float | int):
             return Absent(AbsentReason.NOT_A_NUMBER)
         if number != number:  # noqa: PLR0124  (NaN; math.isnan raises for a huge int)
             return Absent(AbsentReason.NOT_A_NUMBER)
         if not 0.0 <= number <= 1.0:
             return Absent(AbsentReason.OUT_OF_RANGE)
+    if evidence.every is not None and evidence.every > evidence.sexual:
+        return Absent(AbsentReason.CONTRADICTED)
     given = evidence.views if isinstance(evidence.views, tuple) else ()
     # Names only: anything else may compare in ways of its own, or raise.
     views = {view for view in given if isinstance(view, str)}
@@ -91,15 +93,32 @@ def decide(policy: Policy, evidence: Evidence) -> tuple[Action, Reason]:
     return Action.COVER, Reason.SEXUAL_CONTENT
 
 
-def vouches(policy: Policy, evidence: Evidence, permille: int) -> bool:
-    """Whether a judged frame is clear by so much that its neighbours may inherit from it.
-
-    Its score is below ``permille`` thousandths of the lowest limit that the policy has: a
-    neighbour that looks nearly the same scores nearly the same, and the rest is for that.
-    """
+def is_far_below(policy: Policy, evidence: Evidence, permille: int) -> bool:
+    """Whether all that was said is below ``permille`` thousandths of the policy's lowest limit."""
     if not isinstance(evidence, Scores) or decide(policy, evidence)[0] is not Action.RELEASE:
         return False
     return evidence.sexual * 1000 < min(policy.cover_at, policy.with_minor_at) * permille
+
+
+def vouches(policy: Policy, evidence: Evidence, permille: int) -> bool:
+    """Whether a judged frame is clear by so much that its neighbours may inherit from it.
+
+    It is clear by all its views, and far below every limit by those that a neighbour would be
+    looked at through: one that looks nearly the same scores nearly the same, and the rest is
+    for that.
+    """
+    clear = decide(policy, evidence)[0] is Action.RELEASE
+    return clear and is_far_below(policy, for_neighbours(evidence), permille)
+
+
+def for_neighbours(evidence: Evidence) -> Evidence:
+    """Return what was said of a judged frame, as far as it holds for those that inherit from it.
+
+    A view whose turn it was has looked at the judged frame alone.
+    """
+    if not isinstance(evidence, Scores) or evidence.every is None:
+        return evidence
+    return replace(evidence, sexual=evidence.every)
 
 
 def first_look_below(policy: Policy, permille: int) -> float:

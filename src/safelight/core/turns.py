@@ -9,7 +9,7 @@ from safelight.core.limits import Limits
 from safelight.types import Picture, Scores
 
 Still = Callable[[Picture, Picture], bool]
-Vouches = Callable[[Entry], bool]
+FarBelow = Callable[[Entry], bool]
 
 
 class Turns:
@@ -34,7 +34,7 @@ class Turns:
         self._turn_pts_ns = entry.frame.pts_ns
         return name
 
-    def rests(self, entry: Entry, still: Still, vouches: Vouches) -> bool:
+    def rests(self, entry: Entry, still: Still, far_below: FarBelow) -> bool:
         """Whether no view need look at ``entry``; if so its turn passes.
 
         Each has looked at a picture to which this one is still, not long ago, and what was
@@ -43,7 +43,7 @@ class Turns:
         that has not is next.
         """
         for name in self._order:
-            if not self._has_seen(name, entry, still, vouches):
+            if not self._has_seen(name, entry, still, far_below):
                 self._order.remove(name)
                 self._order.insert(0, name)
                 return False
@@ -54,12 +54,12 @@ class Turns:
         """Know no picture any more."""
         self._looked.clear()
 
-    def _has_seen(self, name: str, entry: Entry, still: Still, vouches: Vouches) -> bool:
+    def _has_seen(self, name: str, entry: Entry, still: Still, far_below: FarBelow) -> bool:
         looked = self._looked.get(name)
         if looked is None or not self._recent(entry, looked):
             return False
         said = looked.evidence
-        if not isinstance(said, Scores) or name not in said.views or not vouches(looked):
+        if not isinstance(said, Scores) or name not in said.views or not far_below(looked):
             return False
         return still(entry.picture, looked.picture)
 

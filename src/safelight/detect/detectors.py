@@ -60,6 +60,7 @@ class Detectors:
         named = {test.file for test in bundle.self_tests}
         self._pictures = {name: bundle.files[name] for name in named if name in bundle.files}
         self._kinds = {view.name: view.kind for view in (*bundle.every, *bundle.in_turn)}
+        self._every = frozenset(view.name for view in bundle.every)
         self._scoring: _Scoring | None = None
         self._sexual: SexualContent | None = None
         self.looks_first = False
@@ -97,7 +98,11 @@ class Detectors:
         rows = self._scoring.rows([pictures.render(pixels, self._kinds[name]) for name in names])
         if refused := _refused(rows, len(names)):
             return refused
-        sexual = min(1.0, float(rows[:, 1].max()))
+        scores = [min(1.0, float(score)) for score in rows[:, 1]]
+        sexual = max(scores)
+        # Told only where all of them were run: else nobody may take it for what they said.
+        usual = [score for name, score in zip(names, scores, strict=True) if name in self._every]
+        every = max(usual) if len(usual) == len(self._every) else None
         minor: float | None = None
         # Written so that anything but a plain "below" runs the age detector.
         if self._age is not None and not sexual < self._age_from:
@@ -106,7 +111,7 @@ class Detectors:
                 if refused := _refused(bins, len(bins)):
                     return refused
                 minor = under_age(bins)
-        return Scores(sexual=sexual, minor=minor, views=names)
+        return Scores(sexual=sexual, minor=minor, views=names, every=every)
 
     def self_test(self, *, quick: bool = False) -> None:
         """Show the bundle's own pictures to its detectors and compare the answers.

@@ -24,11 +24,11 @@ from safelight.types import (
 MAX_VIEWS: Final = 16
 
 _QUESTION: Final = struct.Struct("<4sQQQHHHHHBBBB")
-_ANSWER: Final = struct.Struct("<4sQQQBBHdd")
+_ANSWER: Final = struct.Struct("<4sQQQBBHddd")
 _ASKS: Final = b"SLQ1"
 _SAYS: Final = b"SLA1"
 _SCORES, _ABSENT, _BROKE = range(3)
-_NO_MINOR: Final = 0
+_MINOR, _EVERY = 1, 2  # which of the numbers that may be missing are there
 _REASONS: Final = tuple(AbsentReason)
 
 QUESTION_BYTES: Final = _QUESTION.size
@@ -108,17 +108,18 @@ def parse_question(message: bytes) -> Question:
 def pack_answer(token: Token, evidence: Evidence, views: Sequence[str]) -> bytes:
     """Return the bytes of an answer; ``views`` are the bundle's names, in order of their bits."""
     if isinstance(evidence, Absent):
-        kind, detail, bits, numbers = _ABSENT, _REASONS.index(evidence.reason), 0, (0.0, 0.0)
+        kind, detail, bits = _ABSENT, _REASONS.index(evidence.reason), 0
+        numbers = (0.0, 0.0, 0.0)
     else:
-        kind, detail = _SCORES, _NO_MINOR if evidence.minor is None else 1
-        bits = view_bits(evidence.views, views)
-        numbers = (evidence.sexual, evidence.minor or 0.0)
+        kind, bits = _SCORES, view_bits(evidence.views, views)
+        detail = (evidence.minor is not None) * _MINOR | (evidence.every is not None) * _EVERY
+        numbers = (evidence.sexual, evidence.minor or 0.0, evidence.every or 0.0)
     return _ANSWER.pack(_SAYS, token.stream, token.seq, token.nonce, kind, detail, bits, *numbers)
 
 
 def pack_broke(why: Broke) -> bytes:
     """Return the bytes by which a judge gives up."""
-    return _ANSWER.pack(_SAYS, 0, 0, 0, _BROKE, why.value, 0, 0.0, 0.0)
+    return _ANSWER.pack(_SAYS, 0, 0, 0, _BROKE, why.value, 0, 0.0, 0.0, 0.0)
 
 
 def parse_answer(message: bytes, views: Sequence[str]) -> tuple[Token, Evidence] | Broke:
@@ -129,13 +130,15 @@ def parse_answer(message: bytes, views: Sequence[str]) -> tuple[Token, Evidence]
     """
     if len(message) != ANSWER_BYTES:
         raise WireError("an answer of another length")
-    magic, stream, seq, nonce, kind, detail, bits, sexual, minor = _ANSWER.unpack(message)
+    magic, stream, seq, nonce, kind, detail, bits, *numbers = _ANSWER.unpack(message)
     if magic != _SAYS or bits >> len(views):
         raise WireError("no answer")
     token = Token(stream, seq, nonce)
-    if kind == _SCORES and detail <= 1:
+    if kind == _SCORES and detail <= _MINOR | _EVERY:
         names = tuple(name for bit, name in enumerate(views) if bits >> bit & 1)
-        return token, Scores(sexual=sexual, minor=minor if detail else None, views=names)
+        sexual, minor, every = numbers
+        minor, every = minor if detail & _MINOR else None, every if detail & _EVERY else None
+        return token, Scores(sexual=sexual, minor=minor, views=names, every=every)
     if kind == _ABSENT and detail < len(_REASONS):
         return token, Absent(_REASONS[detail])
     if kind == _BROKE and detail < len(Broke):

@@ -18,9 +18,14 @@ from safelight.types import Evidence, Frame, Picture, SafeFrame, Scores, Token
 VIEW = "reference"
 
 
-def scores(sexual: float, minor: float | None = None, views: tuple[str, ...] = (VIEW,)) -> Scores:
+def scores(
+    sexual: float,
+    minor: float | None = None,
+    views: tuple[str, ...] = (VIEW,),
+    every: float | None = None,
+) -> Scores:
     """Return evidence through the one view that a ``FakeJudge`` has by default."""
-    return Scores(sexual, minor, views)
+    return Scores(sexual, minor, views, every)
 
 
 # --- the judge ------------------------------------------------------------------------------
