@@ -132,15 +132,29 @@ def sort_out(watcher: Watcher) -> Came:
 
 def heard_under_cards(watcher: Watcher, came: Came) -> list[int]:
     """Return, for each cover that begins after a picture, how many chunks of 20 ms of sound
-    came between its first card and its last."""
+    belong between its first card and its last, whatever a busy machine delivers late."""
     counts: list[int] = []
-    kinds = came.kinds
-    starts = [n for n in range(1, len(kinds)) if kinds[n - 1][1] != "card" == kinds[n][1]]
+    kinds = [kind for _, kind in came.kinds]
+    pictures = [seen.frame.time or 0.0 for seen in watcher.pictures if seen.frame is not None]
+    shown = _on_time([seen.at_s for seen in watcher.pictures], pictures)
+    heard = _on_time([at for at, _ in watcher.loud], watcher.loud_at)
+    starts = [n for n in range(1, len(kinds)) if kinds[n - 1] != "card" == kinds[n]]
     for start in starts:
-        end = next((n for n in range(start, len(kinds)) if kinds[n][1] != "card"), len(kinds))
-        inside = [loud for at, loud in watcher.loud if kinds[start][0] < at < kinds[end - 1][0]]
-        counts.append(sum(loud > LOUD for loud in inside))
+        end = next((n for n in range(start, len(kinds)) if kinds[n] != "card"), len(kinds))
+        inside = zip(heard, watcher.loud, strict=True)
+        counts.append(
+            sum(loud > LOUD for at, (_, loud) in inside if shown[start] < at < shown[end - 1])
+        )
     return counts
+
+
+def _on_time(came: list[float], sent: list[float]) -> list[float]:
+    """Return when each would have come, had all been as quick as the quickest.
+
+    ``sent``: when, by a clock of the sender's that begins anywhere.
+    """
+    quickest = min((a - b for a, b in zip(came, sent, strict=True)), default=0.0)
+    return [at + quickest for at in sent]
 
 
 @contextlib.contextmanager

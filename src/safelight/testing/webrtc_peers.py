@@ -87,12 +87,17 @@ class Seen:
 
 @dataclass
 class Watcher:
-    """What a peer received. ``keep``: keep the frames themselves; ``shown`` gets each picture."""
+    """What a peer received. ``keep``: keep the frames themselves; ``shown`` gets each picture.
+
+    ``loud``: of each chunk of sound when it came, and how loud it is; ``loud_at``: when it is to
+    be heard, in seconds of its sender's clock.
+    """
 
     keep: bool = False
     shown: Callable[[av.VideoFrame], None] | None = None
     pictures: list[Seen] = field(default_factory=list)
     loud: list[tuple[float, float]] = field(default_factory=list)
+    loud_at: list[float] = field(default_factory=list)
     pitches: list[float] = field(default_factory=list)
     over: set[str] = field(default_factory=set)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -114,6 +119,7 @@ class Watcher:
                 elif isinstance(frame, av.AudioFrame):
                     samples = frame.to_ndarray().astype(np.float64)
                     self.loud.append((at_s, float(np.sqrt((samples**2).mean()))))
+                    self.loud_at.append(frame.time or 0.0)
                     self.pitches.append(pitch_of(samples[0, 0::2]))
         except MediaStreamError:
             self.over.add(track.kind)
