@@ -92,7 +92,7 @@ SOUND = Sound(1600, np.zeros((1, 80), np.float32))  # 50 ms; a codec frame is 10
 class SteadyLoad(Load):
     """A judge always takes as long as was guessed: one thing less to tell states apart."""
 
-    def answered(self, now_ns: int, asked_ns: int) -> None:
+    def answered(self, now_ns: int, asked_ns: int, looks: int) -> None:
         pass
 
 
@@ -157,7 +157,7 @@ class Node:
 
 def root(limits: Limits) -> Node:
     engine = Engine(limits, POLICY, PRIOR, VIEWS, GATE, b"sixteen bytes and more")
-    engine._held._load = SteadyLoad(limits)
+    engine._held._load = SteadyLoad(limits, 1)
     node = Node(engine, Oracle(limits, POLICY, VIEWS.every, GATE))
     node.feed(StreamStarted(0))
     return node

@@ -12,8 +12,8 @@ from safelight.types import Action, Binding, Evidence, Frame, Picture, Reason, S
 class Entry:
     """One picture on its way. ``shut``: it is covered whatever anyone says of it; ``clock``
     counts the breaks of the stream's flow before it; ``audited``: the secret has it judged,
-    even if that is late; ``like``: which judged frame it was compared with when it came, and
-    how alike they are."""
+    even if that is late; ``looks``: through how many views it was asked about; ``like``: which
+    judged frame it was compared with when it came, and how alike they are."""
 
     frame: Frame
     picture: Picture
@@ -25,6 +25,7 @@ class Entry:
     barrier: Reason | None = None
     audited: bool = False
     asked_ns: int | None = None
+    looks: int = 0
     evidence: Evidence | None = None
     shut: Reason | None = None
     still_of: Entry | None = None

@@ -63,7 +63,7 @@ class Held:
         self._count = 0
         self._epoch = 0
         self._turns = Turns(limits, views.in_turn)
-        self._load = Load(limits)
+        self._load = Load(limits, len(views.every))
         self._spans = Spans(limits)
         self.queue: deque[Entry] = deque()
         self.outstanding: dict[Token, Entry] = {}
@@ -212,6 +212,7 @@ class Held:
         early = self._limits.in_turn_every_ns - self._limits.bracket_span_ns
         if self._turns.is_due(entry.frame.pts_ns, early):
             views = (*views, self._turns.take(entry))
+        entry.looks = len(views)
         return [Ask(entry.token, views)]
 
     def _view_rests(self, entry: Entry) -> bool:
@@ -231,7 +232,7 @@ class Held:
         if entry.deadline_ns is None or entry.barrier is not None or entry.audited:
             return False
         hoped_ns = entry.due_ns + self._limits.hoped_ns
-        return self._load.too_late(now_ns, len(self.outstanding), hoped_ns)
+        return self._load.too_late(now_ns, self.outstanding.values(), hoped_ns)
 
     # --- answers --------------------------------------------------------------------------
 
@@ -239,7 +240,7 @@ class Held:
         """Note what the judge says of a frame that was asked about."""
         del self.outstanding[entry.token]
         entry.evidence = evidence
-        self._load.answered(now_ns, entry.asked_ns or 0)
+        self._load.answered(now_ns, entry.asked_ns or 0, entry.looks)
 
     def answered_in_vain(self, now_ns: int, token: Token) -> bool:
         """Take in an answer that nobody waits for; return whether it was ever asked for."""
@@ -320,7 +321,7 @@ class Held:
         """Wait no longer for the answer to this question."""
         entry = self.outstanding.pop(token, None)
         if entry is not None:
-            self._load.give_up(token, entry.asked_ns or 0)
+            self._load.give_up(token, entry.asked_ns or 0, entry.looks)
 
     def _forget(self) -> None:
         for token in list(self.outstanding):

@@ -1,5 +1,8 @@
 """How far behind the judge is: whether a live frame's answer can still be hoped for.
 
+What counts is how many views the judge has still to look through: a question with a further
+view takes longer than one without.
+
 A question that was given up is still in the judge's own queue, so it counts until its
 answer comes: otherwise a slow judge would be asked ever more, and answer ever later.
 And whether as much is held as may be.
@@ -7,7 +10,7 @@ And whether as much is held as may be.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from safelight.core.entry import Entry
@@ -19,45 +22,52 @@ _LOST: Final = -(1 << 62)
 
 
 class Load:
-    """One judge's time per question, and the questions that were given up."""
+    """One judge's time per question, and the questions that were given up.
 
-    def __init__(self, limits: Limits) -> None:
+    ``usual``: how many views a question has at least.
+    """
+
+    def __init__(self, limits: Limits, usual: int) -> None:
+        self._usual = usual
         self._lost_after_ns = limits.stall_ns
         self._service_ns = limits.service_guess_ns
         self._last_answer_ns = 0
-        self._given_up: dict[Token, int] = {}  # token -> when it was asked
+        self._given_up: dict[Token, tuple[int, int]] = {}  # token -> when it was asked, looks
 
-    def answered(self, now_ns: int, asked_ns: int) -> None:
-        """Learn from an answer how long one takes."""
+    def answered(self, now_ns: int, asked_ns: int, looks: int) -> None:
+        """Learn from an answer how long one takes, with the usual views."""
         took = min(max(now_ns - max(asked_ns, self._last_answer_ns), 1), NS_PER_S)
+        took = took * self._usual // max(looks, self._usual)
         self._service_ns += (took - self._service_ns) // 4
         self._last_answer_ns = now_ns
 
-    def give_up(self, token: Token, asked_ns: int) -> None:
+    def give_up(self, token: Token, asked_ns: int, looks: int) -> None:
         """Note that nobody waits for this answer any more."""
-        self._given_up[token] = asked_ns
+        self._given_up[token] = asked_ns, looks
         if len(self._given_up) > _REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
 
     def answered_in_vain(self, now_ns: int, token: Token) -> bool:
         """Take in an answer that nobody waits for; return whether it was ever asked for."""
-        asked_ns = self._given_up.pop(token, None)
-        if asked_ns is not None and asked_ns != _LOST:
-            self.answered(now_ns, asked_ns)
-        return asked_ns is not None
+        given_up = self._given_up.pop(token, None)
+        if given_up is not None and given_up[0] != _LOST:
+            self.answered(now_ns, *given_up)
+        return given_up is not None
 
     def judge_gone(self) -> None:
         """Note that the judge forgot whatever it was asked."""
-        self._given_up = dict.fromkeys(self._given_up, _LOST)
+        self._given_up = dict.fromkeys(self._given_up, (_LOST, 0))
 
-    def too_late(self, now_ns: int, outstanding: int, hoped_ns: int) -> bool:
+    def too_late(self, now_ns: int, outstanding: Iterable[Entry], hoped_ns: int) -> bool:
         """Whether a question asked now would be answered after ``hoped_ns``.
 
         Never when the judge has nothing to do: that is how it is found to be fast again.
         """
         since = now_ns - self._lost_after_ns
-        ahead = outstanding + sum(1 for asked in self._given_up.values() if asked > since)
-        return ahead > 0 and now_ns + (ahead + 1) * self._service_ns > hoped_ns
+        ahead = sum(entry.looks for entry in outstanding)
+        ahead += sum(looks for asked, looks in self._given_up.values() if asked > since)
+        waits_ns = (ahead + self._usual) * self._service_ns // self._usual
+        return ahead > 0 and now_ns + waits_ns > hoped_ns
 
 
 def is_full(queue: Sequence[Entry], most: int, limits: Limits) -> bool:

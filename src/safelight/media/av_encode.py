@@ -28,6 +28,9 @@ _FINEST: Final = 1_000_000
 _FINE_ENOUGH: Final = 10_000
 _FALLBACK: Final = Fraction(1, 90_000)
 _THREADS: Final = 2
+# Without look-ahead each picture is handed to the threads and waited for, which on a busy machine
+# takes longer than a second one saves; up to this size one is quick enough.
+_ALONE_UP_TO: Final = 1920 * 1088
 
 # NAL units of type 6 are SEI: x264 puts its settings there, and nothing of ours needs any.
 _NO_SEI: Final = "filter_units=remove_types=6"
@@ -181,7 +184,8 @@ def add_video(
     stream = cast(VideoStream, container.add_stream("libx264", rate=rate, options=options, **extra))
     context = stream.codec_context
     context.pix_fmt = "yuv420p"
-    context.thread_count = _THREADS
+    alone = quality.splices and form.width * form.height <= _ALONE_UP_TO
+    context.thread_count = 1 if alone else _THREADS
     if quality.live:
         context.gop_size = max(1, round(2 * rate))
     if quality.live or quality.splices or not quality.b_frames:
