@@ -130,7 +130,7 @@ class Fingerprint:
             case "_faults":
                 return tuple(self._now(at) for at in value)
             case "_given_up":
-                return tuple((token, self._now(at)) for token, at in value.items())
+                return tuple((token, self._now(at), looks) for token, (at, looks) in value.items())
             case "timeline":
                 return tuple((self._pts(pts), left) for pts, left in value[-6:])
             case "audible":

@@ -232,7 +232,7 @@ class Held:
         if entry.deadline_ns is None or entry.barrier is not None or entry.audited:
             return False
         hoped_ns = entry.due_ns + self._limits.hoped_ns
-        return self._load.too_late(now_ns, self.outstanding.values(), hoped_ns)
+        return self._load.too_late(now_ns, len(self.outstanding), hoped_ns)
 
     # --- answers --------------------------------------------------------------------------
 

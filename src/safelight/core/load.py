@@ -1,7 +1,7 @@
 """How far behind the judge is: whether a live frame's answer can still be hoped for.
 
-What counts is how many views the judge has still to look through: a question with a further
-view takes longer than one without.
+A question with a further view takes longer than one without, and one in several has one. It is
+not to make the others, of which a burst may come at once, look as slow.
 
 A question that was given up is still in the judge's own queue, so it counts until its
 answer comes: otherwise a slow judge would be asked ever more, and answer ever later.
@@ -10,7 +10,7 @@ And whether as much is held as may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from safelight.core.entry import Entry
@@ -58,16 +58,14 @@ class Load:
         """Note that the judge forgot whatever it was asked."""
         self._given_up = dict.fromkeys(self._given_up, (_LOST, 0))
 
-    def too_late(self, now_ns: int, outstanding: Iterable[Entry], hoped_ns: int) -> bool:
+    def too_late(self, now_ns: int, outstanding: int, hoped_ns: int) -> bool:
         """Whether a question asked now would be answered after ``hoped_ns``.
 
         Never when the judge has nothing to do: that is how it is found to be fast again.
         """
         since = now_ns - self._lost_after_ns
-        ahead = sum(entry.looks for entry in outstanding)
-        ahead += sum(looks for asked, looks in self._given_up.values() if asked > since)
-        waits_ns = (ahead + self._usual) * self._service_ns // self._usual
-        return ahead > 0 and now_ns + waits_ns > hoped_ns
+        ahead = outstanding + sum(1 for asked, _ in self._given_up.values() if asked > since)
+        return ahead > 0 and now_ns + (ahead + 1) * self._service_ns > hoped_ns
 
 
 def is_full(queue: Sequence[Entry], most: int, limits: Limits) -> bool:
