@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import time
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -26,10 +27,14 @@ def frames(count: int) -> list[Frame]:
     return [Frame(i, i, Fraction(1, 30), time.monotonic_ns(), shown) for i in range(count)]
 
 
-def pace(frame: Frame) -> None:
-    """A burst of ten, then thirty a second."""
-    if frame.seq >= 10:
-        time.sleep(1 / 30)
+def after_a_burst(count: int) -> Callable[[Frame], None]:
+    """So many at once, then thirty a second."""
+
+    def pace(frame: Frame) -> None:
+        if frame.seq >= count:
+            time.sleep(1 / 30)
+
+    return pace
 
 
 def run(source: FakeSource, info: SourceInfo, allow: int = 0) -> tuple[Feed, list[object]]:
@@ -54,7 +59,7 @@ def seqs(got: list[object]) -> list[int]:
 
 def test_a_live_stream_begins_at_its_edge() -> None:
     info = SourceInfo(True, FORM, 30.0)
-    feed, got = run(FakeSource(info, frames(20), pace=pace), info)
+    feed, got = run(FakeSource(info, frames(20), pace=after_a_burst(10)), info)
     assert seqs(got) == list(range(9, 20))
     assert feed.skipped == 9
 
@@ -123,11 +128,7 @@ def test_what_is_passed_on_as_it_came_begins_with_a_key_picture() -> None:
     mixed[15] = dataclasses.replace(mixed[15], content=sound)
     mixed[25] = dataclasses.replace(mixed[25], content=sound)
 
-    def burst_of_twelve(frame: Frame) -> None:
-        if frame.seq >= 12:
-            time.sleep(1 / 30)
-
-    feed, got = run(KeySource(info, mixed, pace=burst_of_twelve), info)
+    feed, got = run(KeySource(info, mixed, pace=after_a_burst(12)), info)
     assert seqs(got) == list(range(22, 30))
     assert feed.skipped == 21  # pictures; the sound among them belongs to none that is shown
 
@@ -135,11 +136,7 @@ def test_what_is_passed_on_as_it_came_begins_with_a_key_picture() -> None:
 def test_a_key_picture_at_the_edge_is_begun_with() -> None:
     info = SourceInfo(True, FORM, 30.0)
 
-    def burst_of_eleven(frame: Frame) -> None:
-        if frame.seq >= 11:
-            time.sleep(1 / 30)
-
-    feed, got = run(KeySource(info, numbered(16), pace=burst_of_eleven), info)
+    feed, got = run(KeySource(info, numbered(16), pace=after_a_burst(11)), info)
     assert seqs(got) == list(range(10, 16))
     assert feed.skipped == 10
 

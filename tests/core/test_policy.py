@@ -104,7 +104,7 @@ def test_a_further_view_says_nothing_of_neighbours() -> None:
     assert decide(PROTECT, raised)[0] is Action.RELEASE
     assert vouches(PROTECT, raised, 500)
     assert not is_far_below(PROTECT, raised, 500)
-    assert for_neighbours(raised) == scores(0.05, None, (VIEW, "squares"), 0.05)
+    assert for_neighbours([raised]) == scores(0.05, None, (VIEW, "squares"), 0.05)
 
 
 def test_but_what_it_covers_vouches_for_nothing() -> None:

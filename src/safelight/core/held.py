@@ -387,10 +387,8 @@ class Held:
             return None
         # Evidence over time counts it as its ends: else what is sampled, and with it when a
         # cover lifts, would hang on which frames the gate had judged.
-        inherited = [for_neighbours(evidence) for _, evidence in rests_on]
-        said = [evidence for evidence in inherited if isinstance(evidence, Scores)]
-        scores = max(said, key=lambda each: each.sexual, default=None)
-        return Result(Action.RELEASE, Reason.CLEAR, binding, rests_on, scores)
+        said = [evidence for _, evidence in rests_on if isinstance(evidence, Scores)]
+        return Result(Action.RELEASE, Reason.CLEAR, binding, rests_on, for_neighbours(said))
 
     def wake_ns(self) -> int | None:
         """Return when a bracket must be closed though no frame arrives; None if never."""

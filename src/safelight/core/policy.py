@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -97,7 +98,7 @@ def is_far_below(policy: Policy, evidence: Evidence, permille: int) -> bool:
     """Whether all that was said is below ``permille`` thousandths of the policy's lowest limit."""
     if not isinstance(evidence, Scores) or decide(policy, evidence)[0] is not Action.RELEASE:
         return False
-    return evidence.sexual * 1000 < min(policy.cover_at, policy.with_minor_at) * permille
+    return _is_far_below(policy, evidence.sexual, permille)
 
 
 def vouches(policy: Policy, evidence: Evidence, permille: int) -> bool:
@@ -107,18 +108,25 @@ def vouches(policy: Policy, evidence: Evidence, permille: int) -> bool:
     looked at through: one that looks nearly the same scores nearly the same, and the rest is
     for that.
     """
-    clear = decide(policy, evidence)[0] is Action.RELEASE
-    return clear and is_far_below(policy, for_neighbours(evidence), permille)
+    if not isinstance(evidence, Scores) or decide(policy, evidence)[0] is not Action.RELEASE:
+        return False
+    return _is_far_below(policy, _by_every_view(evidence), permille)
 
 
-def for_neighbours(evidence: Evidence) -> Evidence:
-    """Return what was said of a judged frame, as far as it holds for those that inherit from it.
+def _is_far_below(policy: Policy, score: float, permille: int) -> bool:
+    return score * 1000 < min(policy.cover_at, policy.with_minor_at) * permille
 
-    A view whose turn it was has looked at the judged frame alone.
-    """
-    if not isinstance(evidence, Scores) or evidence.every is None:
-        return evidence
-    return replace(evidence, sexual=evidence.every)
+
+def _by_every_view(scores: Scores) -> float:
+    """Return the score by the views of every frame: a view in turn has looked at one alone."""
+    return scores.sexual if scores.every is None else scores.every
+
+
+def for_neighbours(ends: Iterable[Scores]) -> Scores:
+    """Return what was said of the highest of some judged frames, one at least, as far as it holds
+    for those that inherit from them."""
+    highest = max(ends, key=_by_every_view)
+    return replace(highest, sexual=_by_every_view(highest))
 
 
 def first_look_below(policy: Policy, permille: int) -> float:
