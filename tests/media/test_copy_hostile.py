@@ -21,7 +21,7 @@ from tests.media.test_side_data import SECRET, sei
 from safelight.errors import SourceError
 from safelight.media.av_decode import Decoder
 from safelight.media.coded import CodedPictures
-from safelight.media.h264 import ParameterSets, parameter_sets
+from safelight.media.h264 import ParameterSets, access_unit, parameter_sets
 from safelight.media.h264_sets import Bits, NotCopyableError, unescaped
 from safelight.media.tally import Tally
 from safelight.types import Picture, PictureFormat
@@ -215,23 +215,50 @@ def test_what_lies_behind_the_sets_stays_behind(tmp_path: Path) -> None:
 
 # Profile, what High adds, frame numbers, order, references, gaps, size, frames only, vectors.
 def sequence(  # noqa: PLR0917
-    gaps: int = 0, frames: int = 1, left: int = 0, more: bytes = b"", kind: int = 1, bits: int = 0
+    gaps: int = 0,
+    frames: int = 1,
+    left: int = 0,
+    more: bytes = b"",
+    kind: int = 1,
+    bits: int = 0,
+    profile: int = 100,
+    references: int = 1,
+    level: int = 31,
+    room: tuple[int, int] | None = None,
 ) -> bytes:
-    made = Write().number(0, kind, bits, bits).take(2, 0).number(0, 2, 1).take(1, gaps)
+    made = Write().number(0)
+    if profile == 100:
+        made.number(kind, bits, bits).take(2, 0)
+    made.number(0, 2, references).take(1, gaps)
     made.number(19, 11).take(1, frames)
     made.take(1 if frames else 2, 0)
-    made.take(1, 1).number(left, 0, 0, 2).take(1, 0)
-    return b"\x67\x64\x00\x1f" + made.end() + more
+    made.take(1, 1).number(left, 0, 0, 2).take(1, room is not None)
+    if room is not None:  # all else that annex E knows is left out
+        made.take(8, 0).take(2, 0b11).number(0, 0, 0, 0, *room)
+    return bytes([0x67, profile, 0x40 if profile < 100 else 0, level]) + made.end() + more
 
 
-def pictures(number: int = 0, groups: int = 0, twice: int = 0, more: bytes = b"") -> bytes:
-    made = Write().number(number, 0).take(2, 0).number(groups, 0, 0).take(3, 0).signed(0, 0, 0)
-    return b"\x68" + made.take(2, 0).take(1, twice).end() + more
+# Number, coding, groups, references, weights, quantisers, filter, twice, what High adds.
+def pictures(  # noqa: PLR0917
+    number: int = 0,
+    groups: int = 0,
+    twice: int = 0,
+    more: bytes = b"",
+    coding: int = 0,
+    weights: int = 0,
+    large: bool = False,
+    quantiser: int = 0,
+) -> bytes:
+    made = Write().number(number, 0).take(1, coding).take(1, 0).number(groups, 0, 0)
+    made.take(3, weights).signed(quantiser, 0, 0).take(2, 0).take(1, twice)
+    if large:
+        made.take(2, 2).signed(0)
+    return b"\x68" + made.end() + more
 
 
 def record(sps: bytes, *pps: bytes) -> bytes:
     return (
-        b"\x01\x64\x00\x1f\xff\xe1" + len(sps).to_bytes(2, "big") + sps
+        b"\x01" + sps[1:4] + b"\xff\xe1" + len(sps).to_bytes(2, "big") + sps
         + bytes([len(pps)]) + b"".join(len(u).to_bytes(2, "big") + u for u in pps)
     )  # fmt: skip
 
@@ -244,6 +271,11 @@ def test_plain_sets_are_read() -> None:
     assert not sets.sequence.describes(PictureFormat(306, 188))
     assert not sets.sequence.describes(PictureFormat(320, 188, full_range=True))
     assert parameter_sets(RECORD).sequence.describes(PictureFormat(1280, 720, full_range=True))
+    for profile, pps in ((100, {"large": True}), (77, {"coding": 1, "weights": 4}), (66, {})):
+        parameter_sets(record(sequence(profile=profile), pictures(**pps)))
+    # 20 x 12 macroblocks: at level 1.1 there is room for three.
+    for most in ({"references": 3, "level": 11}, {"references": 2, "room": (1, 2)}):
+        parameter_sets(record(sequence(**most), pictures(quantiser=-26)))
 
 
 @pytest.mark.parametrize(
@@ -259,8 +291,32 @@ def test_plain_sets_are_read() -> None:
         pytest.param(record(sequence(), pictures(groups=1)), id="slice groups"),
         pytest.param(record(sequence(), pictures(twice=1)), id="redundant pictures"),
         pytest.param(record(sequence(), pictures(), pictures()), id="one number twice"),
+        pytest.param(record(sequence(references=4, level=11), pictures()), id="more than fit"),
+        pytest.param(record(sequence(references=17), pictures()), id="more than there may be"),
+        pytest.param(record(sequence(level=99), pictures()), id="an unknown level"),
+        pytest.param(record(sequence(references=2, room=(0, 1)), pictures()), id="no room said"),
+        pytest.param(record(sequence(room=(2, 1)), pictures()), id="no room for the order"),
+        pytest.param(record(sequence(room=(0, 17)), pictures()), id="too much room"),
+        pytest.param(record(sequence(), pictures(quantiser=27)), id="no such quantiser"),
+        # Our decoder leaves what follows unread, another does not.
+        pytest.param(record(sequence(profile=77), pictures(large=True)), id="High in Main"),
+        pytest.param(record(sequence(profile=66), pictures(large=True)), id="High in Baseline"),
+        pytest.param(record(sequence(profile=66), pictures(coding=1)), id="Main in Baseline"),
+        pytest.param(record(sequence(profile=66), pictures(weights=4)), id="weights in Baseline"),
     ],
 )
 def test_sets_that_can_be_taken_in_two_ways_are_not_copied(given: bytes) -> None:
     with pytest.raises(NotCopyableError):
         parameter_sets(given)
+
+
+def test_slices_that_a_profile_has_not_are_not_copied() -> None:
+    both_ways = Write().number(0, 1, 0).take(16, 0)  # the first of a picture, B, its set
+    b_slice = b"\x01" + both_ways.end()
+    for profile, taken in ((100, True), (77, True), (66, False)):
+        sets = parameter_sets(record(sequence(profile=profile), pictures()))
+        if taken:
+            assert access_unit(packed(b_slice), sets).data == packed(b_slice)
+        else:
+            with pytest.raises(NotCopyableError):
+                access_unit(packed(b_slice), sets)

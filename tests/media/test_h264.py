@@ -15,6 +15,7 @@ from safelight.media.h264_sets import NotCopyableError
 
 # From x264: High, 1280x720.
 SPS = bytes.fromhex("6764001facb402802dd80b64000003000400000300f03c60ca80")
+BARE = SPS.replace(b"\0\0\3", b"\0\0")
 PPS = bytes.fromhex("68ef0fcb")
 RECORD = b"\x01\x64\x00\x1f\xff\xe1\x00\x1a" + SPS + b"\x01\x00\x04" + PPS + b"\xfd\xf8\xf8\x00"
 SETS = parameter_sets(RECORD)
@@ -73,6 +74,28 @@ def test_anything_else_is_not_copied(packet: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "inside",
+    [
+        pytest.param(b"\0\0\1" + I_SLICE, id="a start code and a unit"),
+        pytest.param(b"\0\0\0", id="three zeros"),
+        pytest.param(b"\0\0\2\1", id="what libav takes for an end"),
+        pytest.param(b"\0\0\3\4", id="an escape of nothing"),
+        pytest.param(b"\1\0", id="a zero at the end"),
+    ],
+)
+def test_a_slice_that_start_codes_would_cut_elsewhere_is_not_copied(inside: bytes) -> None:
+    for slices in ([I_SLICE + inside], [P_SLICE, SECOND + inside], [P_SLICE + inside, SECOND]):
+        with pytest.raises(NotCopyableError):
+            access_unit(packed(*slices), SETS)
+
+
+def test_a_slice_with_what_encoders_escape_is_copied() -> None:
+    for inside in (b"\0\0\3\0\1", b"\0\0\3\1\5", b"\0\0\3", b"\0\0\x67", b"\0\1\0\1"):
+        whole = packed(I_SLICE + inside)
+        assert access_unit(whole, SETS).data == whole
+
+
+@pytest.mark.parametrize(
     "record",
     [
         None,
@@ -86,6 +109,8 @@ def test_anything_else_is_not_copied(packet: bytes) -> None:
         b"\x01\x64\x00\x1f\xff\xe2" + packed(SPS, SPS, size=2) + b"\x01\x00\x04" + PPS,
         b"\x01\x64\x00\x1f\xff\xe1\x00\x1a" + SPS + b"\x00",
         b"\x01\x64\x00\x1f\xff\xe1\x00\x1a" + SPS + b"\x01\x00\x04" + b"\x66" + PPS[1:],
+        # The same bits, but start codes would cut it.
+        b"\x01\x64\x00\x1f\xff\xe1\x00\x18" + BARE + b"\x01\x00\x04" + PPS,
     ],
 )
 def test_other_parameter_sets_are_not_taken(record: bytes | None) -> None:

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from safelight.media.h264_sets import (
+    BASELINE,
+    HIGH,
+    MAIN,
     Bits,
     NotCopyableError,
     PictureSet,
     SequenceSet,
+    keeps_whole,
     picture_set,
     sequence_set,
     unescaped,
@@ -30,16 +34,14 @@ _LEFT_OUT: Final = frozenset({6, 9, 10, 11, 12})
 _FILLER: Final = b"\x0c"
 # The number that our own parameter sets bear beside another encoder's: the last there is.
 OUR_ID: Final = 31
-_BASELINE: Final = 66
-_MAIN: Final = 77
-_HIGH: Final = 100
 # The other profiles have pictures that a usual decoder does not show as ours does.
-_PROFILES: Final = frozenset({_BASELINE, _MAIN, _HIGH})
+_PROFILES: Final = frozenset({BASELINE, MAIN, HIGH})
 # 4:2:0, 8 bits, 8 bits, no further sets.
 _HIGH_TAIL: Final = b"\xfd\xf8\xf8\x00"
 _MOST_UNITS: Final = 1024
 # P, B, I, and each again where all slices of a picture are of one type.
 _SLICE_TYPES: Final = frozenset({0, 1, 2, 5, 6, 7})
+_B_SLICES: Final = frozenset({1, 6})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def parameter_sets(record: bytes | None) -> ParameterSets:
     if record is None or len(record) < 7 or record[0] != 1:
         raise NotCopyableError("its parameter sets are not stored apart")
     profile, constraints = record[1], record[2]
-    if profile not in _PROFILES or (profile == _BASELINE and not constraints & 0x40):
+    if profile not in _PROFILES or (profile == BASELINE and not constraints & 0x40):
         # Plain Baseline may hold slices in any order and pictures twice.
         raise NotCopyableError("its profile is not Constrained Baseline, Main or High")
     at = 6
@@ -117,11 +119,13 @@ def parameter_sets(record: bytes | None) -> ParameterSets:
         raise NotCopyableError("it has more than one sequence parameter set")
     if any(unit[0] & 0x1F != _PPS for unit in pps) or sps[0][1:4] != record[1:4]:
         raise NotCopyableError("its parameter sets are not such")
+    if not all(keeps_whole(unit) for unit in (*sps, *pps)):
+        raise NotCopyableError("its parameter sets are not whole units")
     length_size = (record[4] & 3) + 1
     if length_size == 3:
         raise NotCopyableError("its units are not stored as they should be")
     # What follows the sets is not looked at by anybody, and could be anything: said anew.
-    tail = _HIGH_TAIL if profile == _HIGH else b""
+    tail = _HIGH_TAIL if profile == HIGH else b""
     return ParameterSets(record[:6], sps[0], tuple(pps), tail, length_size)
 
 
@@ -169,6 +173,8 @@ def access_unit(packet: bytes, sets: ParameterSets) -> AccessUnit:
         if unit[0] & 0x80:
             raise NotCopyableError("a unit is damaged")
         if kind in (SLICE, IDR_SLICE):
+            if not keeps_whole(unit):
+                raise NotCopyableError("a slice is not a whole unit")
             slices.append(unit)
         elif kind == _SPS and unit != sets.sps:
             raise NotCopyableError("the sequence parameter set changed")
@@ -214,6 +220,8 @@ def _head(unit: bytes, sets: ParameterSets) -> _Head:
     if kind not in _SLICE_TYPES or picture is None:
         raise NotCopyableError("a slice refers to a parameter set that is not there")
     sequence = sets.sequence
+    if kind in _B_SLICES and sequence.profile == BASELINE:
+        raise NotCopyableError("it has slices that its profile has not")
     frame_num = bits.take(sequence.frame_num_bits)
     of_picture = [unit[0], number, frame_num]
     if unit[0] & 0x1F == IDR_SLICE:

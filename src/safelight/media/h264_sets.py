@@ -6,16 +6,35 @@ behind the end, no syntax that decoders treat each in its own way.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from safelight.types import PictureFormat
 
-_HIGH: Final = 100
+BASELINE: Final = 66
+MAIN: Final = 77
+HIGH: Final = 100
 _MOST_ID: Final = 31
 _OWN_ASPECT: Final = 255
 _UNSPECIFIED: Final = 2
 _SAY_NOTHING: Final = frozenset({_UNSPECIFIED, 3})  # 3 is reserved
+_1B: Final = 9
+_HAS_1B: Final = 0x10  # a constraint flag, of level 1.1 in profiles below High
+# By level, how many macroblocks of decoded pictures there is room for (table A-1).
+_MOST_HELD: Final = {
+    _1B: 396,
+    **{10: 396, 11: 900, 12: 2376, 13: 2376},
+    **{20: 2376, 21: 4752, 22: 8100},
+    **{30: 8100, 31: 18000, 32: 20480},
+    **{40: 32768, 41: 32768, 42: 34816},
+    **{50: 110400, 51: 184320, 52: 184320},
+    **{60: 696320, 61: 696320, 62: 696320},
+}
+_MOST_REFERENCES: Final = 16
+_BEYOND: Final = "it has what its profile has not"
+# What no unit may hold (7.4.1): a start code, what some take for one, an escape of nothing.
+_NEVER: Final = re.compile(rb"\x00\x00(?:[\x00-\x02]|\x03[^\x00-\x03])")
 
 
 class NotCopyableError(ValueError):
@@ -28,6 +47,7 @@ class SequenceSet:
     numbers, 2 where it says nothing. ``poc_bits``: 0 unless order is counted by its low bits.
     ``poc_deltas``: whether slices tell order by differences."""
 
+    profile: int
     number: int
     width: int
     height: int
@@ -71,16 +91,21 @@ def sequence_set(unit: bytes) -> SequenceSet:
     number = bits.number()
     if number > _MOST_ID:
         raise NotCopyableError("its parameter sets bear numbers that there are not")
-    if unit[1] == _HIGH:
+    if unit[1] == HIGH:
         if (bits.number(), bits.number(), bits.number()) != (1, 0, 0) or bits.take(1):
             raise NotCopyableError("its pictures are not 8-bit 4:2:0")
         _scaling(bits, 8)
     frame_num_bits = _small(bits.number(), 12) + 4
     poc_bits, poc_deltas = _order(bits)
-    bits.number()  # reference pictures
+    references = bits.number()
     if bits.take(1):
         raise NotCopyableError("pictures may be missing from it")
-    width, height = (16 * (_small(bits.number(), 511) + 1) for _ in range(2))
+    columns, rows = (_small(bits.number(), 511) + 1 for _ in range(2))
+    room = min(_MOST_REFERENCES, _MOST_HELD.get(_level(unit), 0) // (columns * rows))
+    if references > room:
+        # libav makes the room; a chip may let go of what is still referred to.
+        raise NotCopyableError("it refers to more pictures than its level has room for")
+    width, height = 16 * columns, 16 * rows
     if not bits.take(1):
         raise NotCopyableError("it may hold fields")
     bits.take(1)  # how vectors are derived
@@ -90,10 +115,20 @@ def sequence_set(unit: bytes) -> SequenceSet:
             # libav cuts the left side only at some columns.
             raise NotCopyableError("its pictures are cut on the left")
         width, height = width - 2 * right, height - 2 * (top + bottom)
-    full_range, colours = _usability(bits) if bits.take(1) else (False, (_UNSPECIFIED,) * 3)
+    full_range, colours = False, (_UNSPECIFIED,) * 3
+    if bits.take(1):
+        full_range, colours = _usability(bits, range(references, room + 1))
     bits.end()
     return SequenceSet(
-        number, width, height, full_range, colours, frame_num_bits, poc_bits, poc_deltas
+        profile=unit[1],
+        number=number,
+        width=width,
+        height=height,
+        full_range=full_range,
+        colours=colours,
+        frame_num_bits=frame_num_bits,
+        poc_bits=poc_bits,
+        poc_deltas=poc_deltas,
     )
 
 
@@ -107,21 +142,26 @@ def picture_set(unit: bytes, sequence: SequenceSet) -> PictureSet:
     number = bits.number()
     if number > 255 or bits.number() != sequence.number:
         raise NotCopyableError("its parameter sets bear numbers that there are not")
-    bits.take(1)  # entropy coding
+    arithmetic = bits.take(1)
     poc_of_bottom = bool(bits.take(1))
     if bits.number():
         raise NotCopyableError("its slices lie in groups")
     bits.number(), bits.number()  # references
-    bits.take(3)  # weighting
-    for _ in range(3):
-        bits.number()  # quantisers
+    weighted = bits.take(3)
+    if sequence.profile == BASELINE and (arithmetic or weighted):
+        raise NotCopyableError(_BEYOND)
+    for most in (26, 26, 12):  # quantisers, and chroma's difference from them
+        _near(bits.signed(), most)
     bits.take(2)  # deblocking, intra prediction
     if bits.take(1):
         raise NotCopyableError("it may hold pictures twice")
     if bits.more():
+        if sequence.profile != HIGH:
+            # Some read it all the same; libav does not where a flag says Main.
+            raise NotCopyableError(_BEYOND)
         large = bits.take(1)
         _scaling(bits, 6 + 2 * large)
-        bits.number()  # a quantiser
+        _near(bits.signed(), 12)  # the other chroma's
     bits.end()
     return PictureSet(number, poc_of_bottom)
 
@@ -130,6 +170,11 @@ def _small(number: int, most: int) -> int:
     if number > most:
         raise NotCopyableError("a number that cannot be")
     return number
+
+
+def _near(number: int, most: int) -> None:
+    if not -most <= number <= most:
+        raise NotCopyableError("a number that cannot be")
 
 
 def _order(bits: Bits) -> tuple[int, bool]:
@@ -159,8 +204,16 @@ def _scaling(bits: Bits, count: int) -> None:
             last = following or last
 
 
-def _usability(bits: Bits) -> tuple[bool, tuple[int, int, int]]:
-    """Read what annex E adds; return full range, and primaries, transfer, matrix."""
+def _level(unit: bytes) -> int:
+    level: int = unit[3]
+    return _1B if level == 11 and unit[1] != HIGH and unit[2] & _HAS_1B else level
+
+
+def _usability(bits: Bits, held: range) -> tuple[bool, tuple[int, int, int]]:
+    """Read what annex E adds; return full range, and primaries, transfer, matrix.
+
+    ``held``: how many decoded pictures a decoder may be told to have room for.
+    """
     full_range, colours = False, (_UNSPECIFIED,) * 3
     if bits.take(1) and bits.take(8) == _OWN_ASPECT:
         bits.take(32)
@@ -186,8 +239,9 @@ def _usability(bits: Bits) -> tuple[bool, tuple[int, int, int]]:
     bits.take(2 if buffers else 1)
     if bits.take(1):
         bits.take(1)
-        for _ in range(6):
-            bits.number()
+        _, _, _, _, reordered, most = (bits.number() for _ in range(6))
+        if most not in held or reordered > most:
+            raise NotCopyableError("it asks for less room than it takes")
     return full_range, colours
 
 
@@ -202,6 +256,15 @@ def _buffer(bits: Bits) -> None:
         bits.number(), bits.number()
         bits.take(1)
     bits.take(20)
+
+
+def keeps_whole(unit: bytes) -> bool:
+    """Whether a unit is the same one to who finds its end by a length, and by a start code.
+
+    A decoder that is fed from MP4 or FLV goes by the length; who repackages it as a byte stream
+    (a browser, HLS) finds another unit behind a start code inside, which ours never saw.
+    """
+    return unit[-1:] != b"\0" and _NEVER.search(unit) is None
 
 
 def unescaped(data: bytes) -> bytes:
