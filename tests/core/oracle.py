@@ -260,7 +260,11 @@ class Oracle:
                 return False
         if evidence.every is not None and evidence.every > evidence.sexual:
             return False
-        return all(view in evidence.views for view in self.every)
+        if not all(view in evidence.views for view in self.every):
+            return False
+        # Where no further view looked, all that was said is said by those of every frame.
+        further = any(view not in self.every for view in evidence.views)
+        return further or evidence.every is None or evidence.every == evidence.sexual
 
     def _is_clear(self, evidence: Evidence) -> bool:
         if not isinstance(evidence, Scores) or not self._is_sound(evidence):

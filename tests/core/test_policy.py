@@ -65,6 +65,7 @@ class Pretender(float):
         (scores(0.3, every=False), AbsentReason.NOT_A_NUMBER),
         (scores(0.3, every=-0.1), AbsentReason.OUT_OF_RANGE),
         (scores(0.3, every=0.31), AbsentReason.CONTRADICTED),
+        (scores(0.3, every=0.1), AbsentReason.CONTRADICTED),  # by no other view
         (None, AbsentReason.FAULT),
         (0.0, AbsentReason.FAULT),
         ("clear", AbsentReason.FAULT),

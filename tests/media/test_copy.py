@@ -110,16 +110,39 @@ def clip(path: Path, count: int = 60, **options: str) -> Path:
     return write_video(path, range(count), size=SIZE, options=PLAIN | options, sound_s=1.0)
 
 
+def rewritten(source: Path, to: Path, change: Callable[[int, bytes], bytes | None]) -> Path:
+    """Pass every packet on as ``change(number, data)`` has it; None leaves it out."""
+    with av.open(str(source)) as came, av.open(str(to), "w") as made:
+        stream = came.streams.video[0]
+        out = made.add_stream_from_template(stream)
+        for number, packet in enumerate(came.demux(stream)):
+            data = None if packet.dts is None else change(number, bytes(packet))
+            if data is None:
+                continue
+            again = av.Packet(data)
+            again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
+            again.duration, again.stream = packet.duration, out
+            again.is_keyframe = packet.is_keyframe
+            made.mux(again)
+    return to
+
+
 def units(path: Path) -> list[bytes]:
     """Every NAL unit of a file's video, in its order."""
     found = []
     with av.open(str(path)) as container:
         for packet in container.demux(container.streams.video[0]):
-            data, at = bytes(packet), 0
-            while at < len(data):
-                size = int.from_bytes(data[at : at + 4], "big")
-                found.append(data[at + 4 : at + 4 + size])
-                at += 4 + size
+            found += split(bytes(packet))
+    return found
+
+
+def split(data: bytes) -> list[bytes]:
+    """The units of a packet, each of which has its length before it."""
+    found, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        found.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
     return found
 
 
@@ -137,6 +160,19 @@ def test_a_source_says_where_what_leaves_may_begin(tmp_path: Path, codec: str) -
         came.append(reader.begins(frame.content))
     keys = [number % 10 == 0 for number in range(30)]
     assert came == (keys if codec == "libx264" else [True] * 30)
+
+
+def test_a_source_of_which_nothing_more_can_be_copied_may_begin_anywhere(tmp_path: Path) -> None:
+    ordinary = clip(tmp_path / "plain.mp4", 12)
+    odd = b"\0\0\0\3\x0d\1\2"  # a unit of a kind that ends copying
+    hostile = rewritten(
+        ordinary, tmp_path / "in.mp4", lambda number, data: data if number else odd + data
+    )
+    reader = AvSource(parse_source(str(hostile)), coded=CodedPictures())
+    reader.open()
+    pictures = [f.content for f in read_all(reader) if isinstance(f.content, Picture)]
+    assert len(pictures) == 12
+    assert all(map(reader.begins, pictures))
 
 
 def test_a_source_that_notes_nothing_may_begin_anywhere(tmp_path: Path) -> None:

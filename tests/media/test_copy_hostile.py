@@ -7,45 +7,28 @@ stays behind, by the container), and its picture, not the receiver's, was judged
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from tests.media.helpers import content, read
-from tests.media.test_copy import Copied, clip, run, same
+from tests.media.test_copy import Copied, clip, rewritten, run, same, split
 from tests.media.test_h264 import RECORD, packed
-from tests.media.test_side_data import SECRET, sei
+from tests.media.test_side_data import SECRET, sei, user_data
 
 from safelight.errors import SourceError
 from safelight.media.av_decode import Decoder
+from safelight.media.av_picture import to_picture
 from safelight.media.coded import CodedPictures
+from safelight.media.coded_reader import CodedReader
 from safelight.media.h264 import ParameterSets, access_unit, parameter_sets
 from safelight.media.h264_sets import Bits, NotCopyableError, unescaped
 from safelight.media.tally import Tally
-from safelight.types import Picture, PictureFormat
+from safelight.types import Picture, PictureFormat, Plane
 
 # Without arithmetic coding, whose start hangs on the quantiser, and with one for all pictures.
 LADEN = "cabac=0:qp=32:ipratio=1.0:sliced-threads=0:keyint=5:bframes=0:scenecut=0"
-Change = Callable[[int, bytes], bytes | None]
-
-
-def rewritten(source: Path, to: Path, change: Change) -> Path:
-    """Pass every packet on as ``change(number, data)`` has it; None leaves it out."""
-    with av.open(str(source)) as came, av.open(str(to), "w") as made:
-        stream = came.streams.video[0]
-        out = made.add_stream_from_template(stream)
-        for number, packet in enumerate(came.demux(stream)):
-            data = None if packet.dts is None else change(number, bytes(packet))
-            if data is None:
-                continue
-            again = av.Packet(data)
-            again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
-            again.duration, again.stream = packet.duration, out
-            again.is_keyframe = packet.is_keyframe
-            made.mux(again)
-    return to
 
 
 def sets_of(path: Path) -> ParameterSets:
@@ -58,8 +41,42 @@ def what_leaves_is_what_was_looked_at(copied: Copied, out: Path) -> None:
     assert len(left) == len(copied.came)
     exactly = sum(same(content(a), b) for a, b in zip(copied.came, left, strict=True))
     assert exactly >= copied.copied
-    for came, shown in zip(copied.came, left, strict=True):
-        assert float(np.abs(content(came).y.astype(int) - shown.y).mean()) < 4
+    repackaged = [content(frame) for frame in read(as_a_byte_stream(out)).pictures]
+    assert len(repackaged) == len(left)
+    joined = from_the_second_key_picture(out)
+    assert joined
+    for all_of_them in (left, repackaged, joined):
+        its = copied.came[-len(all_of_them) :]
+        for came, shown in zip(its, all_of_them, strict=True):
+            y = shown.y if isinstance(shown, Picture) else shown
+            assert float(np.abs(content(came).y.astype(int) - y).mean()) < 4
+
+
+def as_a_byte_stream(path: Path) -> Path:
+    """The same with start codes for lengths, as in HLS."""
+    to = path.with_suffix(".ts")
+    with av.open(str(path)) as came, av.open(str(to), "w") as made:
+        out = made.add_stream_from_template(came.streams.video[0])
+        for packet in came.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = out
+                made.mux(packet)
+    return to
+
+
+def from_the_second_key_picture(path: Path) -> list[Plane]:
+    """The luma that a player shows who comes later, and has the sets in the header alone."""
+    with av.open(str(path)) as container:
+        keys, shown = 0, []
+        for packet in container.demux(video=0):
+            keys += packet.is_keyframe and packet.dts is not None
+            if keys > 1:
+                shown += [_luma(frame) for frame in packet.decode()]
+    return shown
+
+
+def _luma(frame: av.VideoFrame) -> Plane:
+    return np.asarray(frame.to_ndarray()[: frame.height], np.uint8)
 
 
 class Write:
@@ -118,6 +135,34 @@ def test_a_parameter_set_changed_for_one_packet_ends_copying(tmp_path: Path) -> 
     assert content(copied.came[20]).y.std() < 10, "the attack is none"
     assert copied.copied == 0
     what_leaves_is_what_was_looked_at(copied, tmp_path / "out.mp4")
+
+
+def test_a_parameter_set_behind_a_start_code_ends_copying(tmp_path: Path) -> None:
+    """Our decoder would go by it for good; nobody else who comes later has it."""
+    source = clip(tmp_path / "plain.mp4", 60, **{"x264-params": LADEN})
+    changed = b"\0\0\1" + faint(sets_of(source).pps[0])
+
+    def behind_the_slice(number: int, data: bytes) -> bytes:
+        *before, last = split(data)
+        return data if number else packed(*before, last + changed)
+
+    copied = run(rewritten(source, tmp_path / "in.mp4", behind_the_slice), tmp_path / "out.mp4")
+    assert content(copied.came[20]).y.std() < 10, "the attack is none"
+    assert copied.copied == 0
+    what_leaves_is_what_was_looked_at(copied, tmp_path / "out.mp4")
+
+
+def test_what_hides_behind_a_start_code_stays_behind(tmp_path: Path) -> None:
+    source = clip(tmp_path / "plain.mp4", 20)
+    hidden = b"\0\0\1" + user_data(SECRET)[4:]
+    hostile = rewritten(
+        source,
+        tmp_path / "in.mp4",
+        lambda _, data: packed(*(unit + hidden for unit in split(data))),
+    )
+    assert SECRET in hostile.read_bytes(), "the attack is none"
+    run(hostile, tmp_path / "out.mp4")
+    assert SECRET not in (tmp_path / "out.mp4").read_bytes()
 
 
 def grain() -> bytes:
@@ -187,6 +232,25 @@ def test_slices_that_overlap_are_not_copied(tmp_path: Path, live: bool) -> None:
         assert [coded.of(picture) is not None for picture in pictures[:2]] == [True, False]
         # Those that refer to a corrupt one may be sound; the next key picture is not.
         assert coded.of(pictures[5]) is None
+
+
+def test_two_pictures_of_one_packet_are_not_copied(tmp_path: Path) -> None:
+    """None is known that decodes to two; then neither is what the packet is, nor any after."""
+    coded = CodedPictures()
+    seen: list[Picture] = []
+    with av.open(str(clip(tmp_path / "in.mp4", 12, bf="0"))) as container:
+        reader = CodedReader(container.streams.video[0], coded, Tally())
+        for packet in container.demux(video=0):
+            reader.packet(packet)
+            for frame in packet.decode():
+                seen.append(to_picture(frame))
+                reader.picture(frame, seen[-1])
+                if len(seen) == 5:
+                    place = coded.of(seen[4])
+                    assert place is not None
+                    reader.picture(frame, to_picture(frame))
+                    assert coded.place(place.index) is None
+    assert [coded.of(each) is not None for each in seen] == [True] * 4 + [False] * 8
 
 
 def test_fields_are_encoded_anew(tmp_path: Path) -> None:

@@ -19,10 +19,12 @@ BARE = SPS.replace(b"\0\0\3", b"\0\0")
 PPS = bytes.fromhex("68ef0fcb")
 RECORD = b"\x01\x64\x00\x1f\xff\xe1\x00\x1a" + SPS + b"\x01\x00\x04" + PPS + b"\xfd\xf8\xf8\x00"
 SETS = parameter_sets(RECORD)
-# first_mb 0, type 7 (I) or 5 (P), pps 0: 1 0001000 1 / 1 00110 1
-I_SLICE = bytes([0x65, 0b10001000, 0b10000000, 1, 2, 3])
-P_SLICE = bytes([0x41, 0b10011010, 0b00000000, 4, 5, 6])
-SECOND = bytes([0x41, 0b01000110, 0b10000000, 7])  # first_mb 1
+# First macroblock, type 7 (I) or 5 (P), set, frame number, and then: number of the IDR picture and
+# how it is kept; or references (as many as usual, in order), weights (none), how it is kept.
+I_SLICE = bytes([0x65, 0b1_0001000, 0b1_0000_1_00, 1, 2, 3])
+P_SLICE = bytes([0x41, 0b1_00110_1_0, 0b000_0_0_1_1_0, 0b0_0_000000, 4, 5, 6])
+SECOND = bytes([0x41, 0b010_00110, 0b1_0000_0_0_1, 0b1_00_0_0000, 7])
+FORGETS = bytes([0x41, 0b010_00110, 0b1_0000_0_0_1, 0b1_00_1_010_1, 0b1_0000000, 7])
 SEI = bytes([6, 5, 4, 1, 2, 3, 4, 0x80])
 
 
@@ -51,6 +53,7 @@ def test_lengths_of_other_sizes_become_four_bytes() -> None:
         pytest.param(packed(SEI), id="no slice"),
         pytest.param(packed(I_SLICE, P_SLICE), id="two kinds"),
         pytest.param(packed(P_SLICE, P_SLICE), id="two pictures"),
+        pytest.param(packed(P_SLICE, FORGETS), id="another idea of what is kept"),
         pytest.param(packed(SECOND), id="not from its beginning"),
         pytest.param(packed(SECOND, P_SLICE), id="out of order"),
         pytest.param(packed(I_SLICE)[:-1], id="cut off"),

@@ -201,17 +201,16 @@ class Held:
         return a.is_surely_close_to(b) or self._gate.compare(a.picture, b.picture).close
 
     def _ask(self, entry: Entry, now_ns: int) -> list[Command]:
-        if self._too_late(entry, now_ns):
+        # Rather early than as a question of its own before this bracket's successor ends.
+        early = self._limits.in_turn_every_ns - self._limits.bracket_span_ns
+        further = self._turns.is_due(entry.frame.pts_ns, early)
+        if self._too_late(entry, now_ns, len(self._views.every) + further):
             self.queue.remove(entry)
             return [Drop(entry.token, Reason.OVERLOAD)]
         entry.asked_ns = now_ns
         entry.untie()
         self.outstanding[entry.token] = entry
-        views = self._views.every
-        # Rather early than as a question of its own before this bracket's successor ends.
-        early = self._limits.in_turn_every_ns - self._limits.bracket_span_ns
-        if self._turns.is_due(entry.frame.pts_ns, early):
-            views = (*views, self._turns.take(entry))
+        views = (*self._views.every, *([self._turns.take(entry)] if further else ()))
         entry.looks = len(views)
         return [Ask(entry.token, views)]
 
@@ -225,14 +224,15 @@ class Held:
 
         return self._turns.rests(entry, still, far_below)
 
-    def _too_late(self, entry: Entry, now_ns: int) -> bool:
+    def _too_late(self, entry: Entry, now_ns: int, looks: int) -> bool:
         """Whether a live frame's answer is to be expected later than is to be hoped for."""
         # Where something broke just before a frame, it must not go missing unnoticed. Nor may
         # an audit: whoever knows how fast a busy judge is would have it fall on dropped ones.
         if entry.deadline_ns is None or entry.barrier is not None or entry.audited:
             return False
         hoped_ns = entry.due_ns + self._limits.hoped_ns
-        return self._load.too_late(now_ns, len(self.outstanding), hoped_ns)
+        asked = [each.looks for each in self.outstanding.values()]
+        return self._load.too_late(now_ns, asked, looks, hoped_ns)
 
     # --- answers --------------------------------------------------------------------------
 
@@ -385,8 +385,8 @@ class Held:
         rests_on = tuple((end.token, end.evidence) for end in ends if end.evidence is not None)
         if len(rests_on) != len(ends) or not all(self._vouches(end) for end in ends):
             return None
-        # Evidence over time counts it as its ends: else what is sampled, and with it when a
-        # cover lifts, would hang on which frames the gate had judged.
+        # Evidence over time counts it as its ends, by the views of every frame: else what is
+        # sampled, and when a cover lifts, would hang on which frames the gate had judged.
         said = [evidence for _, evidence in rests_on if isinstance(evidence, Scores)]
         return Result(Action.RELEASE, Reason.CLEAR, binding, rests_on, for_neighbours(said))
 

@@ -1,7 +1,7 @@
 """How far behind the judge is: whether a live frame's answer can still be hoped for.
 
-A question with a further view takes longer than one without, and one in several has one. It is
-not to make the others, of which a burst may come at once, look as slow.
+A question with a further view takes longer than one without, and one in several has one: so
+each counts by its views. It is not to make others, of which a burst may come, look as slow.
 
 A question that was given up is still in the judge's own queue, so it counts until its
 answer comes: otherwise a slow judge would be asked ever more, and answer ever later.
@@ -58,14 +58,19 @@ class Load:
         """Note that the judge forgot whatever it was asked."""
         self._given_up = dict.fromkeys(self._given_up, (_LOST, 0))
 
-    def too_late(self, now_ns: int, outstanding: int, hoped_ns: int) -> bool:
+    def too_late(self, now_ns: int, asked: Sequence[int], looks: int, hoped_ns: int) -> bool:
         """Whether a question asked now would be answered after ``hoped_ns``.
 
-        Never when the judge has nothing to do: that is how it is found to be fast again.
+        ``asked``: through how many views each is looked at that waits for its answer, in order;
+        ``looks``: through how many this one would be. Never when the judge has nothing to do:
+        that is how it is found to be fast again.
         """
         since = now_ns - self._lost_after_ns
-        ahead = outstanding + sum(1 for asked, _ in self._given_up.values() if asked > since)
-        return ahead > 0 and now_ns + (ahead + 1) * self._service_ns > hoped_ns
+        given_up = (many for when, many in self._given_up.values() if when > since)
+        ahead = [*given_up, *asked]
+        # What the judge has in hand may be nearly done: no more of it is counted than usual.
+        views = self._usual + sum(ahead[1:]) + looks
+        return bool(ahead) and now_ns + views * self._service_ns // self._usual > hoped_ns
 
 
 def is_full(queue: Sequence[Entry], most: int, limits: Limits) -> bool:

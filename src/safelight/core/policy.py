@@ -70,6 +70,9 @@ def checked(evidence: Evidence, required_views: tuple[str, ...]) -> Evidence:
     views = {view for view in given if isinstance(view, str)}
     if not required_views or any(view not in views for view in required_views):
         return Absent(AbsentReason.MISSING_VIEW)
+    if evidence.every not in {None, evidence.sexual} and views.issubset(required_views):
+        # Higher than by every view, and by no other.
+        return Absent(AbsentReason.CONTRADICTED)
     return evidence
 
 

@@ -55,13 +55,15 @@ class CodedPicture:
 
 
 class CodedPictures:
-    """Filled by a source's thread, asked by a sink's."""
+    """Filled by a source's thread, asked by a sink's. ``sets``: of what can be passed on at all;
+    ``copying``: whether anything may be that still comes on this connection."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._of: weakref.WeakKeyDictionary[Picture, CodedPicture] = weakref.WeakKeyDictionary()
         self._places: OrderedDict[int, Place] = OrderedDict()
         self.sets: ParameterSets | None = None
+        self.copying = False
         self._packets = 0
         self._delay = Fraction(0)
 
@@ -91,6 +93,13 @@ class CodedPictures:
             if coded.idr:
                 self._delay = max(Fraction(0), (coded.pts - coded.dts) * coded.time_base)
 
+    def withdraw(self, index: int) -> None:
+        """Know nothing any more of a packet's picture: it was not its only one."""
+        with self._lock:
+            self._places.pop(index, None)
+            for picture in [each for each, its in self._of.items() if its.index == index]:
+                del self._of[picture]
+
     def place(self, index: int) -> Place | None:
         """Return where the picture of a packet stands, whether or not it is still there.
 
@@ -101,8 +110,10 @@ class CodedPictures:
 
     def begins(self, picture: Picture) -> bool:
         """Whether what follows can be passed on from ``picture`` on, if any of it can."""
+        if self.sets is None or not self.copying or not self.sets.leaves_room:
+            return True
         coded = self.of(picture)
-        return self.sets is None or (coded is not None and coded.idr)
+        return coded is not None and coded.idr
 
     def of(self, picture: Picture) -> CodedPicture | None:
         """Return how it came; None when it has to be encoded anew."""

@@ -40,6 +40,8 @@ class CodedReader:
         coded.count_packet()
         self._waiting: OrderedDict[int, CodedPicture | None] = OrderedDict()
         self._time_base = stream.time_base or Fraction(1, 1000)
+        # When the last picture is shown that was one packet's, and that packet's number.
+        self._made: tuple[int | None, int] = (None, 0)
         # The last reference picture's count since an IDR picture; None: nothing to go on from.
         self._frame_num: int | None = None
         context = stream.codec_context
@@ -54,6 +56,7 @@ class CodedReader:
             coded.sets = self._sets
         elif coded.sets != self._sets:
             self._sets = None
+        coded.copying = self._sets is not None
 
     def packet(self, packet: Packet[Any] | None) -> None:
         """Look at a packet on its way to the decoder, and leave of it what may leave."""
@@ -62,7 +65,7 @@ class CodedReader:
         index = self._coded.count_packet()
         unit, sets = self._plain(packet), self._sets
         if unit is None or sets is None:
-            self._sets = None
+            self._end()
             if packet.pts is not None and packet.pts in self._waiting:
                 self._waiting[packet.pts] = None
             return
@@ -92,9 +95,17 @@ class CodedReader:
 
     def picture(self, frame: av.VideoFrame, picture: Picture) -> None:
         """Note how ``picture`` came, if it is its packet's very picture."""
-        coded = None if frame.pts is None else self._waiting.pop(frame.pts, None)
+        if frame.pts is None:
+            return
+        if frame.pts == self._made[0]:
+            # A second one of the packet, which then is not what either of them is.
+            self._coded.withdraw(self._made[1])
+            self._end()
+            return
+        coded = self._waiting.pop(frame.pts, None)
         if coded is None:
             return
+        self._made = frame.pts, coded.index
         untouched = (
             frame.format.name in _PLAIN
             and (frame.width, frame.height) == (picture.format.width, picture.format.height)
@@ -104,6 +115,11 @@ class CodedReader:
         )
         if untouched and frame.time_base == coded.time_base:
             self._coded.note(picture, coded)
+
+    def _end(self) -> None:
+        """Copy nothing any more."""
+        self._sets = None
+        self._coded.copying = False
 
     def _follows(self, unit: AccessUnit, sets: ParameterSets) -> bool:
         """Whether no picture is missing before this one: decoders guess each in its own way."""

@@ -14,22 +14,19 @@ from safelight.media.h264_sets import (
     BASELINE,
     HIGH,
     MAIN,
-    Bits,
     NotCopyableError,
     PictureSet,
     SequenceSet,
     keeps_whole,
     picture_set,
     sequence_set,
-    unescaped,
 )
+from safelight.media.h264_slices import IDR_SLICE, SLICE, slice_head
 
-SLICE: Final = 1
-IDR_SLICE: Final = 5
 _SEI: Final = 6
 _SPS: Final = 7
 _PPS: Final = 8
-# SEI, access unit delimiter, end of sequence, end of stream, filler: nothing is decoded from them.
+# SEI, access unit delimiter, end of sequence, end of stream, filler: no picture needs them.
 _LEFT_OUT: Final = frozenset({6, 9, 10, 11, 12})
 _FILLER: Final = b"\x0c"
 # The number that our own parameter sets bear beside another encoder's: the last there is.
@@ -39,9 +36,6 @@ _PROFILES: Final = frozenset({BASELINE, MAIN, HIGH})
 # 4:2:0, 8 bits, 8 bits, no further sets.
 _HIGH_TAIL: Final = b"\xfd\xf8\xf8\x00"
 _MOST_UNITS: Final = 1024
-# P, B, I, and each again where all slices of a picture are of one type.
-_SLICE_TYPES: Final = frozenset({0, 1, 2, 5, 6, 7})
-_B_SLICES: Final = frozenset({1, 6})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +178,7 @@ def access_unit(packet: bytes, sets: ParameterSets) -> AccessUnit:
             raise NotCopyableError(f"it holds units of type {kind}")
         blanked.append(unit if kind in (SLICE, IDR_SLICE) else _FILLER + b"\xff" * (len(unit) - 1))
         sei += kind == _SEI
-    heads = [_head(unit, sets) for unit in slices]
+    heads = [slice_head(unit, sets.sequence, sets.pictures) for unit in slices]
     if len({head.of_picture for head in heads}) != 1:
         raise NotCopyableError("it holds no slices, or such of two pictures")
     firsts = [head.first for head in heads]
@@ -202,36 +196,6 @@ def access_unit(packet: bytes, sets: ParameterSets) -> AccessUnit:
         heads[0].frame_num,
         sei,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """``first``: a slice's first macroblock. ``of_picture``: what all slices of a picture share."""
-
-    first: int
-    frame_num: int
-    of_picture: tuple[int, ...]
-
-
-def _head(unit: bytes, sets: ParameterSets) -> _Head:
-    bits = Bits(unescaped(unit[1:65]))
-    first, kind, number = bits.number(), bits.number(), bits.number()
-    picture = sets.pictures.get(number)
-    if kind not in _SLICE_TYPES or picture is None:
-        raise NotCopyableError("a slice refers to a parameter set that is not there")
-    sequence = sets.sequence
-    if kind in _B_SLICES and sequence.profile == BASELINE:
-        raise NotCopyableError("it has slices that its profile has not")
-    frame_num = bits.take(sequence.frame_num_bits)
-    of_picture = [unit[0], number, frame_num]
-    if unit[0] & 0x1F == IDR_SLICE:
-        of_picture.append(bits.number())
-    of_picture.append(bits.take(sequence.poc_bits))
-    if sequence.poc_deltas:
-        of_picture.append(bits.number())
-    if picture.poc_of_bottom and (sequence.poc_deltas or sequence.poc_bits):
-        of_picture.append(bits.number())
-    return _Head(first, frame_num, tuple(of_picture))
 
 
 def _units(packet: bytes, length_size: int) -> list[bytes]:

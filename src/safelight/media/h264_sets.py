@@ -19,6 +19,7 @@ _MOST_ID: Final = 31
 _OWN_ASPECT: Final = 255
 _UNSPECIFIED: Final = 2
 _SAY_NOTHING: Final = frozenset({_UNSPECIFIED, 3})  # 3 is reserved
+_STATED: Final = 1  # weights of B slices: 0 none, 2 worked out
 _1B: Final = 9
 _HAS_1B: Final = 0x10  # a constraint flag, of level 1.1 in profiles below High
 # By level, how many macroblocks of decoded pictures there is room for (table A-1).
@@ -75,10 +76,14 @@ class SequenceSet:
 
 @dataclass(frozen=True, slots=True)
 class PictureSet:
-    """A picture parameter set. ``poc_of_bottom``: slices tell the order of a second field."""
+    """A picture parameter set. ``poc_of_bottom``: slices tell the order of a second field.
+    ``references``: how many a slice lists, of either list, if it does not say. ``weighted``:
+    whether P slices, and B slices, hold weights."""
 
     number: int
     poc_of_bottom: bool
+    references: tuple[int, int]
+    weighted: tuple[bool, bool]
 
 
 def sequence_set(unit: bytes) -> SequenceSet:
@@ -146,9 +151,9 @@ def picture_set(unit: bytes, sequence: SequenceSet) -> PictureSet:
     poc_of_bottom = bool(bits.take(1))
     if bits.number():
         raise NotCopyableError("its slices lie in groups")
-    bits.number(), bits.number()  # references
-    weighted = bits.take(3)
-    if sequence.profile == BASELINE and (arithmetic or weighted):
+    references = bits.number() + 1, bits.number() + 1
+    p_weights, b_weights = bits.take(1), bits.take(2)
+    if sequence.profile == BASELINE and (arithmetic or p_weights or b_weights):
         raise NotCopyableError(_BEYOND)
     for most in (26, 26, 12):  # quantisers, and chroma's difference from them
         _near(bits.signed(), most)
@@ -163,7 +168,8 @@ def picture_set(unit: bytes, sequence: SequenceSet) -> PictureSet:
         _scaling(bits, 6 + 2 * large)
         _near(bits.signed(), 12)  # the other chroma's
     bits.end()
-    return PictureSet(number, poc_of_bottom)
+    weighted = bool(p_weights), b_weights == _STATED
+    return PictureSet(number, poc_of_bottom, references, weighted)
 
 
 def _small(number: int, most: int) -> int:

@@ -93,13 +93,11 @@ class Splicer:
         """
         run: list[tuple[Shown, CodedPicture]] = []
         whole = 0
-        latest = Fraction(0)
         index, broken = first, False
         while True:
             if index in self._waiting:
-                one = self._waiting[index]
-                latest = max(latest, one[0].out) if run else one[0].out
-                run.append(one)
+                run.append(self._waiting[index])
+                latest = max(shown.out for shown, _ in run)
                 done = {its.index for _, its in run}
                 if all(
                     s.out > latest for s, its in self._waiting.values() if its.index not in done
