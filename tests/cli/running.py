@@ -33,7 +33,7 @@ def run(
         env=environment(cwd),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
         stdin=subprocess.DEVNULL,
         preexec_fn=before,
