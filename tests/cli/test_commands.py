@@ -213,9 +213,7 @@ def test_bench_guards_streams_that_share_a_judge(tmp_path: Path, copy: tuple[str
     shared = figures["shared"]
     assert [one["unjudged_released"] for one in shared["streams"]] == [0, 0]
     assert all(one["frames"]["in"] > 0 for one in shared["streams"])
-    # Not how much: in three seconds that is looked at once, on a busy machine while it starts.
-    assert shared["memory_mb"] > 0
-    assert all(one["memory_mb"] > 0 for one in figures["streams"])
+    assert shared["memory_mb"] < sum(one["memory_mb"] for one in figures["streams"])
 
 
 @pytest.mark.slow

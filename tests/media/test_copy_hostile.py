@@ -41,15 +41,13 @@ def what_leaves_is_what_was_looked_at(copied: Copied, out: Path) -> None:
     assert len(left) == len(copied.came)
     exactly = sum(same(content(a), b) for a, b in zip(copied.came, left, strict=True))
     assert exactly >= copied.copied
-    repackaged = [content(frame) for frame in read(as_a_byte_stream(out)).pictures]
+    repackaged = [content(frame).y for frame in read(as_a_byte_stream(out)).pictures]
     assert len(repackaged) == len(left)
     joined = from_the_second_key_picture(out)
     assert joined
-    for all_of_them in (left, repackaged, joined):
-        its = copied.came[-len(all_of_them) :]
-        for came, shown in zip(its, all_of_them, strict=True):
-            y = shown.y if isinstance(shown, Picture) else shown
-            assert float(np.abs(content(came).y.astype(int) - y).mean()) < 4
+    for shown in ([picture.y for picture in left], repackaged, joined):
+        for came, luma in zip(copied.came[-len(shown) :], shown, strict=True):
+            assert float(np.abs(content(came).y.astype(int) - luma).mean()) < 4
 
 
 def as_a_byte_stream(path: Path) -> Path:

@@ -29,9 +29,11 @@ LOOP: Final = 60
 READY: Final = "ready\n"
 # After its publisher has left, a listener is given this long to let go of what it holds.
 _TAIL_S: Final = 1.5
-# Looking at memory takes 30 ms of a core's time, which several live streams would miss.
+# Looking at memory takes 30 ms of a core's time, which several live streams would miss. A short
+# run is looked at a few times all the same: once may be while it starts.
 _MEMORY_EVERY_S: Final = 0.5
 _MEMORY_EVERY_LIVE_S: Final = 3.0
+_LEAST_LOOKS: Final = 4
 
 Kind = Literal[
     "decode",
@@ -165,7 +167,8 @@ def measure(job: Job) -> Measured:
     Raises:
         SafelightError: it could not be run.
     """
-    peak = _Peak(_MEMORY_EVERY_LIVE_S if job.seconds else _MEMORY_EVERY_S)
+    every_s = min(_MEMORY_EVERY_LIVE_S, job.seconds / _LEAST_LOOKS) or _MEMORY_EVERY_S
+    peak = _Peak(every_s)
     peak.start()
     if job.kind in _ALONE:
         measured = _alone(job, peak)

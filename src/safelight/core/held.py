@@ -210,7 +210,9 @@ class Held:
         entry.asked_ns = now_ns
         entry.untie()
         self.outstanding[entry.token] = entry
-        views = (*self._views.every, *([self._turns.take(entry)] if further else ()))
+        views = self._views.every
+        if further:
+            views = (*views, self._turns.take(entry))
         entry.looks = len(views)
         return [Ask(entry.token, views)]
 

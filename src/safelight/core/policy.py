@@ -70,8 +70,9 @@ def checked(evidence: Evidence, required_views: tuple[str, ...]) -> Evidence:
     views = {view for view in given if isinstance(view, str)}
     if not required_views or any(view not in views for view in required_views):
         return Absent(AbsentReason.MISSING_VIEW)
-    if evidence.every not in {None, evidence.sexual} and views.issubset(required_views):
-        # Higher than by every view, and by no other.
+    differs = evidence.every is not None and evidence.every != evidence.sexual
+    if differs and views.issubset(required_views):
+        # Higher in all than by the views of every frame, though no other looked.
         return Absent(AbsentReason.CONTRADICTED)
     return evidence
 
