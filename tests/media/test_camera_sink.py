@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.cli.running import until
 
 from safelight.core import release
 from safelight.errors import SinkError, SinkLostError, UsageError
@@ -102,3 +105,46 @@ def test_a_camera_that_breaks_ends_the_guard(
     with pytest.raises(SinkLostError, match="gone"):
         show()
     sink.close(whole=False)
+
+
+OPEN_AND_STAY = """
+import sys, threading, time
+sys.path[:0] = {path!r}
+from safelight.media.camera_sink import CameraSink
+from tests.media.test_camera_sink import INFO
+sink = CameraSink()
+opening = threading.Thread(target=sink.open, args=[INFO])
+opening.start()
+opening.join()
+time.sleep(0.5)
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_camera_is_killed_with_its_guard_and_not_with_the_thread_that_opened_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where an app stopped taking pictures: the end of its input does not end it.
+    stand_in(tmp_path, f"echo $$ >{tmp_path}/pid; exec sleep 60", monkeypatch)
+    guard = subprocess.Popen(
+        [sys.executable, "-c", OPEN_AND_STAY.format(path=sys.path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert guard.stdout is not None
+        assert guard.stdout.readline() == "open\n"
+        camera = int((tmp_path / "pid").read_text())
+        assert Path(f"/proc/{camera}/comm").read_text() == "sleep\n"
+    finally:
+        guard.kill()
+        guard.wait()
+    until(lambda: not runs(camera), within_s=20)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False

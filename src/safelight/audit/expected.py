@@ -81,7 +81,10 @@ FINDERS: Final = frozenset({"ldconfig", "gcc", "cc", "ld", "objdump", "uname"})
 # By these names its processes may be known to everybody: Python, ours, what finds a library,
 # and what offers a camera or shows a notification.
 NAMES: Final = frozenset(
-    {*FINDERS, "sh", "strace", "gst-launch-1.0", "gst-plugin-scan", "notify-send", "gdbus"}
+    {
+        *(*FINDERS, "sh", "strace", "setpriv", "gst-launch-1.0", "gst-plugin-scan"),
+        *("notify-send", "gdbus"),
+    }
 )
 # What may be opened for writing without anything being kept: itself, or what is below it.
 NOTHING_KEPT: Final = frozenset({"/dev/null", "/dev/zero", "/dev/tty"})

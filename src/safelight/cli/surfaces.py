@@ -19,7 +19,9 @@ _GSTREAMER: Final = (
     "apt-get install gstreamer1.0-tools gstreamer1.0-plugins-base"
     " gstreamer1.0-python3-plugin-loader gir1.2-gst-plugins-base-1.0"
 )
-_PIPEWIRE: Final = "apt-get install pipewire wireplumber gstreamer1.0-tools gstreamer1.0-pipewire"
+_PIPEWIRE: Final = (
+    "apt-get install pipewire wireplumber gstreamer1.0-tools gstreamer1.0-pipewire util-linux"
+)
 _TRY_S: Final = 20.0
 
 
@@ -93,7 +95,9 @@ def gst_has(name: str) -> bool:
 
 
 def _pipewire() -> Finding:
-    missing = [name for name in ("pipewire", "gst-launch-1.0") if shutil.which(name) is None]
+    missing = [
+        name for name in ("pipewire", "gst-launch-1.0", "setpriv") if shutil.which(name) is None
+    ]
     if missing or not gst_has("pipewiresink"):
         return note("PipeWire", f"no guarded camera: {_PIPEWIRE}")
     socket = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent") / "pipewire-0"

@@ -1,7 +1,7 @@
 """A virtual camera that other apps can choose: what may leave is what they see.
 
 The camera is offered by a program of its own, ``gst-launch-1.0``, which gets pictures through
-a pipe and dies with it: when the guard ends, however it ends, the camera is gone. The guard
+a pipe and is killed when the guard ends, however it ends: then the camera is gone. The guard
 itself speaks to no desktop service.
 """
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import select
 import shutil
 import subprocess
+import threading
 import time
 from typing import Final
 
@@ -23,6 +25,7 @@ from safelight.types import Picture, PictureFormat, SafeFrame
 NODE: Final = "safelight-camera"
 DESCRIPTION: Final = "Safelight guarded camera"
 _PROGRAM: Final = "gst-launch-1.0"
+_TIES: Final = "setpriv"  # of util-linux; has the kernel kill a program when its parent ends
 _HINT: Final = "see safelight doctor: PipeWire"
 _LOST: Final = "see whether PipeWire runs; safelight camera status"
 _STALL_S: Final = 10.0  # it drops what nobody takes, so it takes every picture at once
@@ -53,22 +56,13 @@ class CameraSink:
         Raises:
             SinkError: a program is missing, or there is nothing to offer it to.
         """
-        program = shutil.which(_PROGRAM)
-        if program is None:
-            raise SinkError(f"{_PROGRAM} is missing, which offers the camera", _HINT)
+        for program in (_PROGRAM, _TIES):
+            if shutil.which(program) is None:
+                raise SinkError(f"{program} is missing, which offers the camera", _HINT)
         self._format = info.format
         reading, writing = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [program, *pipeline(info, self._device)],
-                stdin=reading,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={name: os.environ[name] for name in _KEPT if name in os.environ},
-                # Ctrl-C is for the guard, which then ends the camera.
-                start_new_session=True,
-            )
+            self._process = _tied([_PROGRAM, *pipeline(info, self._device)], reading)
         except OSError as error:
             os.close(writing)
             raise SinkError(f"the camera cannot be offered ({error.strerror})", _HINT) from error
@@ -122,6 +116,42 @@ class CameraSink:
                 raise SinkLostError("the guarded camera takes no more pictures", _LOST)
 
 
+def _tied(command: list[str], reading: int) -> subprocess.Popen[bytes]:
+    """Start a program that the kernel kills when this process ends.
+
+    The end of its input does not always end it: where an app stopped taking pictures, it waits
+    for that app. The kernel watches the *thread* that started it, so that one waits as long.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+
+    def keep() -> None:
+        try:
+            process = subprocess.Popen(
+                [_TIES, "--pdeathsig", "KILL", *command],
+                stdin=reading,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in _KEPT if name in os.environ},
+                # Ctrl-C is for the guard, which then ends the camera.
+                start_new_session=True,
+            )
+        except OSError as error:
+            started.put(error)
+            return
+        started.put(process)
+        process.wait()
+
+    threading.Thread(target=keep, name="safelight-offer", daemon=True).start()
+    outcome = started.get()
+    if isinstance(outcome, OSError):
+        raise outcome
+    return outcome
+
+
 def pipeline(info: SourceInfo, device: str | None) -> list[str]:
     """Return what the program is told: raw pictures in, a camera out, old ones dropped."""
     form = info.format
@@ -137,7 +167,10 @@ def pipeline(info: SourceInfo, device: str | None) -> list[str]:
             # Its words are read apart twice, so their spaces are escaped.
             f'node.description=(string)"{DESCRIPTION.replace(" ", chr(92) + " ")}"'
         )
-        into = ["identity", "drop-allocation=true", "!", "pipewiresink", "mode=provide"]
+        # PipeWire's own clock takes pictures from it (mode=provide would have it drive the apps).
+        # An app that takes none for half a second would keep every buffer: it got none any more,
+        # and after an app that crashed nobody did.
+        into = ["identity", "drop-allocation=true", "!", "pipewiresink", "mode=default"]
         into += [f"stream-properties={properties}", "sync=false"]
     return [
         "-q", "--no-fault", "fdsrc", "fd=0", f"blocksize={size}", "!", "rawvideoparse",
