@@ -20,7 +20,6 @@ import pytest
 
 import safelight
 from safelight.errors import SinkLostError
-from safelight.writer import TOO_SLOW
 
 pytestmark = [
     pytest.mark.e2e,
@@ -110,10 +109,7 @@ def test_a_publisher_goes_through_the_guard_to_a_server(
     assert frames.in_ == frames.released + frames.covered + frames.interrupted + frames.dropped
     server.wait(20)
     pictures = decoded(out)
-    # On a busy machine a picture that may leave is dropped where too many wait for the sink.
-    dropped = sum(fault.count for fault in report.faults if fault.what == TOO_SLOW)
-    may_leave = frames.released + frames.covered
-    assert 0 < may_leave - dropped <= len(pictures) <= may_leave, report.faults
+    assert 0 < len(pictures) == frames.released + frames.covered, report.faults
     assert set(pictures) == {(1280, 720)}
     with av.open(str(out)) as container:
         assert container.streams.video[0].codec_context.has_b_frames is False
