@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -65,13 +64,6 @@ def pid_of(seat: Seat) -> int:
     pid = process_of(seat).pid
     assert pid is not None
     return pid
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def until(happens: Callable[[], bool]) -> bool:

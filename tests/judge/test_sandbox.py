@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.programs import is_running
 from tests.source import ROOT, SRC
 
 from safelight.judge import sandbox
@@ -159,21 +160,13 @@ def test_template_and_judge_die_with_their_guard(who: str) -> None:
     pids = json.loads(ran.stdout)
     assert len(pids) == 2
     for _ in range(500):
-        alive = [pid for pid in pids if is_alive(pid)]
+        alive = [pid for pid in pids if is_running(pid)]
         if not alive:
             return
         time.sleep(0.02)
     for pid in alive:
         os.kill(pid, signal.SIGKILL)
     pytest.fail(f"still alive: {alive}")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in {"Z", "X"}
 
 
 # --- absence is never permission ---------------------------------------------------------------

@@ -18,13 +18,13 @@ from tests.judge.seats import (
     VIEWS,
     WAIT,
     Said,
-    is_running,
     pid_of,
     process_of,
     seated,
     until,
 )
 from tests.judge.stub_judge import Order, drawn
+from tests.programs import is_running
 
 from safelight.judge import keeper, rota
 from safelight.judge.judge import Answer, JudgeFault

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.judge.stub_judge import CLEAR, Order, drawn
+from tests.programs import is_running
 
 from safelight.errors import JudgeError
 from safelight.judge import exchange, sandbox, supervisor
@@ -47,14 +48,6 @@ def started(bundle: VerifiedBundle) -> Iterator[Made]:
 
 def token(seq: int) -> Token:
     return Token(1, seq, seq * 7 + 1)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 def ends(pid: int) -> bool:

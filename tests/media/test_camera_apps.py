@@ -79,7 +79,10 @@ def taken(process: subprocess.Popen[bytes], within_s: float = 20.0) -> int:
     end = time.monotonic() + within_s
     while came < SOME and time.monotonic() < end:
         if select.select([process.stdout], [], [], 0.1)[0]:
-            came += len(os.read(process.stdout.fileno(), 1 << 16))
+            part = os.read(process.stdout.fileno(), 1 << 16)
+            if not part:
+                break
+            came += len(part)
     return came
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import select
 import shutil
 import subprocess
 import threading
 import time
+from concurrent.futures import Future
 from typing import Final
 
 from safelight.errors import SinkError, SinkLostError
@@ -125,7 +125,7 @@ def _tied(command: list[str], reading: int) -> subprocess.Popen[bytes]:
     Raises:
         OSError: it cannot be started.
     """
-    started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+    started: Future[subprocess.Popen[bytes]] = Future()
 
     def keep() -> None:
         try:
@@ -139,17 +139,14 @@ def _tied(command: list[str], reading: int) -> subprocess.Popen[bytes]:
                 # Ctrl-C is for the guard, which then ends the camera.
                 start_new_session=True,
             )
-        except OSError as error:
-            started.put(error)
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that waits)
+            started.set_exception(error)
             return
-        started.put(process)
+        started.set_result(process)
         process.wait()
 
     threading.Thread(target=keep, name="safelight-offer", daemon=True).start()
-    outcome = started.get()
-    if isinstance(outcome, OSError):
-        raise outcome
-    return outcome
+    return started.result()
 
 
 def pipeline(info: SourceInfo, device: str | None) -> list[str]:

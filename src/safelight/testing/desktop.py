@@ -22,6 +22,7 @@ NEEDS: Final = (
     ("pw-cli", "pipewire-bin"),
     ("dbus-daemon", "dbus"),
     ("gst-launch-1.0", "gstreamer1.0-tools and gstreamer1.0-pipewire"),
+    ("setpriv", "util-linux"),
 )
 _START_S: Final = 30.0
 
