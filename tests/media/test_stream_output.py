@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import av
+import numpy as np
 import pytest
 from tests.media.helpers import picture, safe
 
@@ -26,7 +28,7 @@ from safelight.media.address import parse_sink, parse_source
 from safelight.media.av_sink import AvSink
 from safelight.media.av_source import AvSource
 from safelight.media.interface import SourceInfo
-from safelight.types import PictureFormat
+from safelight.types import Picture, PictureFormat
 
 INFO = SourceInfo(True, PictureFormat(64, 48), 30.0)
 Serve = Callable[[socket.socket], None]
@@ -380,6 +382,101 @@ def test_no_tag_leaves_but_what_flv_needs_and_late_times_are_whole() -> None:
     wait_for(lambda: bool(got) and len(got[0][1]) == len(times))
     assert got[0][1] == times
     assert set(got[0][0]) == {"width", "height", "framerate", "videodatarate", "videocodecid"}
+
+
+def noise(seed: int) -> Picture:
+    """A picture that takes many bytes."""
+    some = np.random.default_rng(seed)
+    sides = ((48, 64), (24, 32), (24, 32))
+    planes = (some.integers(0, 256, side, np.uint8) for side in sides)
+    return Picture(PictureFormat(64, 48), *planes)
+
+
+class SlowNetwork:
+    """Stands between a sink and its server, and takes nothing for a while."""
+
+    # A receipt for bytes: a message of kind 3 on channel 2.
+    _RECEIPT = bytes.fromhex("02 000000 000004 03 00000000 00100000")
+
+    def __init__(self, url: str) -> None:
+        self._server = int(urlsplit(url).port or 0)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        # Before it accepts: what the kernel takes for it is little.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        self.url = url.replace(str(self._server), str(self._listener.getsockname()[1]))
+        self.goes = threading.Event()
+        self.goes.set()
+        self._publisher: socket.socket | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        self._publisher, _ = self._listener.accept()
+        with self._publisher as publisher, self._connect() as server:
+            back = threading.Thread(target=self._hand_on, args=(server, publisher), daemon=True)
+            back.start()
+            self._hand_on(publisher, server, self.goes)
+            server.shutdown(socket.SHUT_WR)
+            back.join(5)
+
+    def _connect(self) -> socket.socket:
+        end = time.monotonic() + 20
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", self._server))
+            except OSError:
+                assert time.monotonic() < end, "nobody listens"
+                time.sleep(0.05)
+
+    @staticmethod
+    def _hand_on(
+        one: socket.socket, other: socket.socket, goes: threading.Event | None = None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(4096):
+                other.sendall(data)
+                if goes is not None:
+                    goes.wait(20)
+
+    def say_that_bytes_came(self) -> None:
+        assert self._publisher is not None
+        self._publisher.sendall(self._RECEIPT)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_the_end_of_a_stream_arrives_though_the_server_says_something_meanwhile() -> None:
+    """Closing with a receipt unread makes the kernel throw away what is on its way."""
+    got: list[tuple[dict[str, str], list[int]]] = []
+    network = SlowNetwork(listen(got))
+    sink = connected(network.url)
+    network.goes.clear()
+    for number in range(40):
+        sink.write(safe(noise(number), 33 * number, Fraction(1, 1000)))
+    closing = threading.Thread(target=lambda: sink.close(whole=True))
+    time.sleep(0.5)  # until all is with the kernel, and the publisher waits for more
+    network.say_that_bytes_came()
+    closing.start()
+    time.sleep(0.5)
+    network.goes.set()
+    closing.join(20)
+    wait_for(lambda: bool(got) and len(got[0][1]) == 40)
+    network.close()
+
+
+def test_a_network_that_takes_the_end_slowly_is_not_a_lost_server() -> None:
+    """The kernel has it all, and goes on sending without us."""
+    got: list[tuple[dict[str, str], list[int]]] = []
+    network = SlowNetwork(listen(got))
+    sink = connected(network.url)
+    network.goes.clear()
+    for number in range(40):
+        sink.write(safe(noise(number), 33 * number, Fraction(1, 1000)))
+    sink.close(whole=True)
+    assert publishers(os.getpid()) == []
+    network.goes.set()
+    wait_for(lambda: bool(got) and len(got[0][1]) == 40)
+    network.close()
 
 
 def test_a_stream_outlives_the_thread_that_opened_it() -> None:

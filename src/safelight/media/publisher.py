@@ -14,16 +14,21 @@ everything was handed on. The address comes this way because ``ps`` shows argume
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
 import select
 import signal
 import socket
+import stat
 import sys
+import termios
 import threading
+import time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,6 +43,11 @@ _PR_SET_PDEATHSIG: Final = 1
 _BYTES: Final = 64 * 1024
 # So long may it take to hand on what is left, once nobody writes to it any more.
 _FLUSH_S: Final = 5
+# For as much less is waited for the server to have it all; the kernel goes on without us.
+_MARGIN_S: Final = 0.5
+_LOOK_AGAIN_MS: Final = 20
+# libav's connection is among the first descriptors: two pipes are all there is besides.
+_DESCRIPTORS: Final = 64
 # What the kernel may hold for a slow network; without this it grows to megabytes, and a
 # server that takes nothing is noticed late.
 _SEND_BUFFER: Final = 512 * 1024
@@ -52,12 +62,13 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     order = json.loads(_line())
     _say("ready")
-    threading.Thread(target=_end_with_the_guard, daemon=True).start()
+    enough = threading.Event()
+    threading.Thread(target=_end_with_the_guard, args=(enough,), daemon=True).start()
     try:
         output = _open(order["target"], order["options"], order["answer_s"])
         _say("open")
         _copy(output)
-        output.close()
+        _close(output, enough)
     except FailedError as error:
         _say(f"failed {error}")
         return 1
@@ -133,16 +144,62 @@ def _copy(output: OutputContainer) -> None:
         output.mux(packet)
 
 
+def _close(output: OutputContainer, enough: threading.Event) -> None:
+    """Close, and wait until the server's machine has everything.
+
+    A connection that is closed while something from the server is unread, as its receipts are
+    now and then, is reset by the kernel, and what the network has not yet taken is lost.
+    """
+    connection = _connection()
+    output.close()
+    if connection is None:
+        return
+    # A server that resets the connection now has had enough of it: it is over either way.
+    with connection, contextlib.suppress(ConnectionError):
+        connection.shutdown(socket.SHUT_WR)
+        _wait_for_the_other_end(connection, enough)
+
+
+def _connection() -> socket.socket | None:
+    """Return this program's one socket once more: it stays open when libav closes it."""
+    for number in range(_OUT + 1, _DESCRIPTORS):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                return socket.socket(fileno=os.dup(number))
+        except OSError:
+            continue
+    return None
+
+
+def _wait_for_the_other_end(connection: socket.socket, enough: threading.Event) -> None:
+    """Read until the server has acknowledged all, or hangs up; for no longer than ``enough``."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    while not enough.is_set() and not _acknowledged(connection):
+        if poll.poll(_LOOK_AGAIN_MS) and not connection.recv(_BYTES):
+            return
+
+
+def _acknowledged(connection: socket.socket) -> bool:
+    """Say whether the other end's kernel has all; False where ours does not tell."""
+    if not sys.platform.startswith("linux"):
+        return False
+    left = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(left, sys.byteorder) == 0
+
+
 def _escaped(text: str, special: str) -> str:
     return "".join(f"\\{sign}" if sign in special + "\\'" else sign for sign in text)
 
 
-def _end_with_the_guard() -> None:
+def _end_with_the_guard(enough: threading.Event) -> None:
     """End when the guard has closed its side, or died, and the rest is not taken in time."""
     poll = select.poll()
     poll.register(_IN, 0)
     poll.poll()
-    threading.Event().wait(_FLUSH_S)
+    time.sleep(_FLUSH_S - _MARGIN_S)
+    enough.set()
+    time.sleep(_MARGIN_S)
     os._exit(1)
 
 
