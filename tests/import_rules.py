@@ -150,6 +150,7 @@ SEAMS: Final = {
     "aiortc": (
         "safelight.media.webrtc",
         "safelight.media.webrtc_answer",
+        "safelight.media.webrtc_asking",
         "safelight.media.webrtc_heard",
         "safelight.media.webrtc_peer",
         "safelight.media.webrtc_reports",

@@ -3,8 +3,8 @@
 Two processes: one calls, another one, which it starts, is called and watches. With ``linked``,
 each is in a network namespace of its own, and what is between them loses and delays
 (tests/media/rough_link.py); with ``injected``, both do it themselves where they send. With
-``plain``, the same call without a guard. With ``asking``, the receiver asks every 100 ms for what
-is missing; aiortc's asks again only when it notices that something else is.
+``plain``, the same call without a guard. The receiver of pictures is the one that the guard has
+for incoming ones, which asks until what is missing comes; with ``once``, aiortc's own.
 Prints one JSON object: what arrived, and how much memory the guard's process used when.
 """
 
@@ -27,14 +27,15 @@ from typing import Any
 import aioice
 import numpy as np
 from aiortc import (
+    MediaStreamTrack,
     RTCConfiguration,
     RTCPeerConnection,
-    RTCRtpReceiver,
     RTCSessionDescription,
 )
 from tests.media.rough_link import DELAY_S, JITTER_S, LOSS, NoLinkError, rough_link
 
 import safelight
+from safelight.media.webrtc_asking import AskingReceiver
 from safelight.testing.fakes import FakeJudge, Reply, Says, scores
 from safelight.testing.webrtc_peers import Camera, Microphone, Watcher, prefer, until
 from safelight.types import Picture, State, Token
@@ -61,11 +62,18 @@ def used_kb() -> int:
     return pages * resource.getpagesize() // 1024
 
 
-async def called() -> None:
+async def called(given: argparse.Namespace) -> None:
     """Answer the offer on standard input, watch until that is closed, print what came."""
     seen = Watcher()
     there = _peer()
-    there.on("track", seen.watch)
+
+    def watch(track: MediaStreamTrack) -> None:
+        parts = [part.receiver for part in there.getTransceivers()]
+        if "once" not in given.how:
+            AskingReceiver(next(part for part in parts if part.track is track))
+        seen.watch(track)
+
+    there.on("track", watch)
     offer = json.loads(await asyncio.to_thread(sys.stdin.readline))
     await there.setRemoteDescription(RTCSessionDescription(offer, "offer"))
     await there.setLocalDescription(await there.createAnswer())
@@ -187,21 +195,6 @@ def lose_and_delay() -> None:
     aioice.Connection.send = rough  # type: ignore[method-assign]
 
 
-def ask_again(every_s: float = 0.1) -> None:
-    """Have receivers of pictures ask for lost packets until they come."""
-    handle = RTCRtpReceiver._handle_rtp_packet
-    asked: dict[int, float] = {}
-
-    async def asking(self: Any, packet: Any, arrival_time_ms: int) -> None:
-        await handle(self, packet, arrival_time_ms)
-        lost, now_s = self._RTCRtpReceiver__nack_generator, time.monotonic()
-        if lost is not None and lost.missing and now_s - asked.get(id(self), 0.0) > every_s:
-            asked[id(self)] = now_s
-            await self._send_rtcp_nack(packet.ssrc, sorted(lost.missing))
-
-    RTCRtpReceiver._handle_rtp_packet = asking  # type: ignore[method-assign]
-
-
 def linked(given: argparse.Namespace) -> int:
     """Make a call over a rough link; return the exit status."""
     how = [word for word in given.how if word != "linked"]
@@ -221,17 +214,15 @@ def linked(given: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("seconds", help="how long; or: called")
-    parser.add_argument("how", nargs="*", help="linked, injected, plain, asking")
+    parser.add_argument("how", nargs="*", help="linked, injected, plain, once")
     parser.add_argument("--there", default="", help="what starts a program where the other one is")
     given = parser.parse_args()
     if "linked" in given.how:
         return linked(given)
     if "injected" in given.how:
         lose_and_delay()
-    if "asking" in given.how:
-        ask_again()
     if given.seconds == "called":
-        asyncio.run(called())
+        asyncio.run(called(given))
         return 0
     with tempfile.TemporaryDirectory() as state:
         said = asyncio.run(talk(given, Path(state)))

@@ -7,6 +7,7 @@ from typing import Final
 
 from safelight.errors import UsageError
 from safelight.media import webrtc_answer
+from safelight.media.webrtc_asking import AskingReceiver
 from safelight.media.webrtc_extra import missing
 from safelight.media.webrtc_heard import HeardTrack
 from safelight.media.webrtc_reports import NotedTrack, Reports, SharedClock
@@ -99,6 +100,7 @@ class Peer:
         def came(track: MediaStreamTrack) -> None:
             parts = [part.receiver for part in self._pc.getTransceivers()]
             receiver = next(part for part in parts if part.track is track)
+            AskingReceiver(receiver)
             on_track(HeardTrack(track, receiver))
 
         self._pc.on("track", came)
