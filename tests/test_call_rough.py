@@ -11,7 +11,7 @@ import pytest
 from tests.media.rough_call import NO_LINK
 from tests.source import ROOT
 
-SECONDS = float(os.environ.get("SECONDS_OF_CALL", "30"))
+SECONDS = float(os.environ.get("SECONDS_OF_CALL", "20"))
 CALL = (sys.executable, "-m", "tests.media.rough_call", str(SECONDS))
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]

@@ -130,16 +130,28 @@ def test_a_stream_of_canaries_alone_never_opens(tmp_path: Path) -> None:
     assert report.frames.released == 0
 
 
+def beginning(clip: Path, out: Path, seconds: float = 15.0) -> Path:
+    """Copy what a film shows in its first seconds, packet by packet."""
+    with av.open(str(clip)) as film, av.open(str(out), "w") as copy:
+        stream = copy.add_stream_from_template(film.streams.video[0])
+        for packet in film.demux(video=0):
+            # Matroska's first packets have no decoding time; what ends a film has no bytes.
+            if packet.size and (packet.dts or 0) * packet.time_base < seconds:
+                packet.stream = stream
+                copy.mux(packet)
+    return out
+
+
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_clip_leaves_as_it_came(name: str, media: Path, tmp_path: Path) -> None:
     """Same number of frames, none covered, spacing kept, the picture up to the encoder."""
-    out = tmp_path / "out.mkv"
-    with safelight.open(str(media / name), str(out), state=tmp_path) as session:
+    clip, out = beginning(media / name, tmp_path / f"clip{Path(name).suffix}"), tmp_path / "out.mkv"
+    with safelight.open(str(clip), str(out), state=tmp_path) as session:
         report = session.wait()
     assert report is not None
     count = report.frames.in_
     assert report.frames.released == count
-    with av.open(str(media / name)) as before, av.open(str(out)) as after:
+    with av.open(str(clip)) as before, av.open(str(out)) as after:
         pairs = zip(before.decode(video=0), after.decode(video=0), strict=True)
         checked = 0
         start: tuple[float, float] | None = None
@@ -156,8 +168,8 @@ def test_a_clip_leaves_as_it_came(name: str, media: Path, tmp_path: Path) -> Non
         assert checked == count
 
 
-def test_every_clip_is_released_whole(media: Path, tmp_path: Path) -> None:
-    for path in sorted(media.glob("*.mkv")):
+def test_the_other_clips_are_released_whole(media: Path, tmp_path: Path) -> None:
+    for path in sorted(set(media.glob("*.mkv")) - {media / name for name in CLIPS}):
         with safelight.open(str(path), "null:", state=tmp_path) as session:
             report = session.wait()
         assert report is not None
