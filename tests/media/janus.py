@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import secrets
+import socket
 import subprocess
 import threading
 import time
@@ -168,7 +169,7 @@ class Janus:
         await until(lambda: self._publisher is not None, 60)
         assert self._publisher is not None
         handle, publisher = self._publisher
-        port, kind = free_port(), _TYPES[self._codec]
+        port, kind = _free_ports(), _TYPES[self._codec]
         with _ffmpeg(folder, self._codec, port) as watcher:
             body = {
                 "request": "rtp_forward", "room": ROOM, "publisher_id": publisher,
@@ -193,6 +194,18 @@ async def taken(page: Page) -> Watcher:
     return watcher
 
 
+def _free_ports() -> int:
+    """Return a UDP port that is free, as the next one is: ffmpeg ends without the two."""
+    for _ in range(100):
+        with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=one.type) as next_:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            with contextlib.suppress(OSError, OverflowError):
+                next_.bind(("127.0.0.1", port + 1))
+                return port
+    raise AssertionError("no two free ports")
+
+
 @contextlib.contextmanager
 def _ffmpeg(folder: Path, codec: str, port: int) -> Iterator[Watcher]:
     kind = _TYPES[codec]
@@ -208,13 +221,21 @@ def _ffmpeg(folder: Path, codec: str, port: int) -> Iterator[Watcher]:
         "-vsync", "passthrough", "-f", "rawvideo", "-",
     ]  # fmt: skip
     watcher = Watcher(keep=True)
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    said = described.with_suffix(".log")
+    with (
+        said.open("wb") as log,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+        ) as process,
+    ):
         reading = threading.Thread(target=_read, args=(process, watcher), daemon=True)
         reading.start()
         try:
             yield watcher
+        except BaseException:
+            seen, ended = len(watcher.pictures), process.poll()
+            print(f"{seen} pictures; ffmpeg ended: {ended}\n{said.read_text()[-2000:]}")  # noqa: T201
+            raise
         finally:
             process.kill()
             reading.join(10)

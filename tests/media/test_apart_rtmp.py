@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.media.test_av_rtmp import Listening, free_port, publish
@@ -29,6 +30,13 @@ def url() -> str:
     return f"rtmp://127.0.0.1:{free_port()}/live/SECRET"
 
 
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+
+
 def test_what_is_published_is_read(url: str) -> None:
     listening = Listening(url, decodes=Apart())
     publish(url)
@@ -43,13 +51,16 @@ def test_what_is_published_is_read(url: str) -> None:
 def test_a_publisher_that_comes_back_is_another_process(url: str) -> None:
     decodes = Apart()
     listening = Listening(url, comeback_s=20, decodes=decodes)
+    publishing = threading.Thread(target=publish, args=(url, 30, 0, 0.02), daemon=True)
+    publishing.start()
+    # While it publishes: once it has gone, the next process may listen already.
+    _until(lambda: bool(listening.pictures))
+    reads, *_ = decodes.pids()
+    publishing.join(20)
     publish(url, 30)
-    first = decodes.pids()
-    publish(url, 30)
-    deadline = time.monotonic() + 20
-    while len(listening.pictures) < 60 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert decodes.pids() != first
+    _until(lambda: len(listening.pictures) == 60)
+    assert decodes.pids()
+    assert reads not in decodes.pids()
     listening.source.close()
     listening.wait()
     assert [f.gap for f in listening.frames if f.gap] == [Gap.SOURCE]
@@ -114,9 +125,7 @@ def test_a_process_that_goes_or_stops_is_a_loss(
             publish(url, 500, pause_s=0.02)
 
     threading.Thread(target=slowly, daemon=True).start()
-    deadline = time.monotonic() + 20
-    while not listening.pictures and time.monotonic() < deadline:
-        time.sleep(0.01)
+    _until(lambda: bool(listening.pictures))
     for pid in decodes.pids():
         os.kill(pid, number)
     listening.wait()
@@ -131,9 +140,7 @@ def test_a_process_that_stops_while_a_publisher_is_away_is_not_waited_for(
     decodes = Apart()
     listening = Listening(url, decodes=decodes, comeback_s=3.0)
     publish(url, 15)
-    deadline = time.monotonic() + 20
-    while listening.source.back_within_s is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    _until(lambda: listening.source.back_within_s is not None)
     for pid in decodes.pids():
         os.kill(pid, signal.SIGSTOP)
     listening.wait()
