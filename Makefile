@@ -2,7 +2,7 @@
 # What is installed is what the lock files pin, into .venv and nowhere else.
 #
 #   make PYTHON=python3.12 test    use this interpreter for .venv
-#   make JOBS=4 test               run this many tests at a time (default 3: many of them wait)
+#   make JOBS=4 test               run this many tests at a time (default 2)
 #   make SECONDS=600 fuzz          search each fuzz target for so long (default 60)
 #   make TARGETS="media" fuzz      search these targets only
 
@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 3
+JOBS ?= 2
 SECONDS ?= 60
 TARGETS ?=
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup

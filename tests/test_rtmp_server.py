@@ -20,6 +20,7 @@ from tests.media import obs
 from tests.programs import absent, need
 from tests.test_rtmp import Processes, free_port, processes, wait_for
 
+from safelight.cli.listening import listens
 from safelight.testing import canary, scenes
 from safelight.testing.film import Film, read_back
 
@@ -58,13 +59,6 @@ def start(processes: Processes, *command: str) -> subprocess.Popen[bytes]:
     )
     processes.append(process)
     return process
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens there; asking by connecting would be taken for a publisher."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    sockets = [line.split() for line in lines]
-    return any(one[1].endswith(f":{port:04X}") and one[3] == "0A" for one in sockets)
 
 
 def write_film(path: Path) -> Path:

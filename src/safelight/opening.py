@@ -308,7 +308,7 @@ def _check_copyable(source: address.Address | None, sink: address.Address | None
     if source is None or sink is None:
         raise UsageError("only addresses can be copied between", "leave copy out")
     if sink.kind is address.Kind.FILE and sink.target.lower().endswith(".ts"):
-        raise UsageError(f"{sink.shown} cannot take copies", "use .mp4, .mov, .mkv or .flv")
+        raise UsageError(f"{sink.shown} cannot take copies", "use .mp4, .m4v, .mov, .mkv or .flv")
 
 
 def _source(

@@ -194,6 +194,19 @@ def test_what_is_left_with_the_kernel_is_no_file_and_is_seen(call: str, tmp_path
     assert call.partition("(")[0] in "".join(row.found)
 
 
+def test_shared_memory_of_another_guard_is_not_this_one_s(tmp_path: Path) -> None:
+    name = "safelight-fuzz-1"
+    calls = traced(tmp_path, "read(3, 0x1, 41) = 40", GUARD)
+    for found, verdict in ((facts(calls=calls), "clean"), (facts(), "not checked")):
+        found.judges[0].mapped = {("r--s", "/memfd:ring")}
+        found.watch.shared_memory = {name}
+        assert leavings.shared_memory(found).verdict == verdict
+    made = f'openat(AT_FDCWD</w>, "/dev/shm/{name}", O_RDWR|O_CREAT, 0600) = 3'
+    found = facts(calls=traced(tmp_path, made, GUARD))
+    found.watch.shared_memory = {name}
+    assert name in "".join(leavings.shared_memory(found).found)
+
+
 @pytest.mark.parametrize(
     "path",
     [

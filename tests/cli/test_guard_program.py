@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.cli.running import (
     started,
     until,
 )
+from tests.test_rtmp import free_port
 
 from safelight import Report, policy_sha256, stand_in_folder
 from safelight.cli.event_line import EventLine
@@ -104,13 +106,14 @@ def test_a_signal_before_anything_left_is_status_0_and_leaves_nothing(tmp_path: 
 
 
 def test_a_listener_that_nobody_publishes_to_can_be_ended(tmp_path: Path) -> None:
-    with started(
-        "guard", "rtmp://127.0.0.1:0/live/sk-12345?listen=1", "null:", cwd=tmp_path
-    ) as guard:
+    port = free_port()
+    source = f"rtmp://127.0.0.1:{port}/live/sk-12345?listen=1"
+    with started("guard", source, "null:", cwd=tmp_path) as guard:
         if guard.stderr is None:
             raise RuntimeError
         first = guard.stderr.readline() + guard.stderr.readline()
         assert "Waiting for a publisher" in first
+        socket.create_connection(("127.0.0.1", port)).close()  # it says so when it is true
         guard.send_signal(signal.SIGINT)
         _, err = guard.communicate(timeout=60)
         assert guard.returncode == 0, err

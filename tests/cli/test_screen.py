@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+from typing import cast
+
 import pytest
 
-from safelight import Reason, State, StreamEvent
+from safelight import Reason, Session, State, StreamEvent
 from safelight.cli import screen
+from safelight.cli.listening import listens, port_of
+from safelight.media.address import parse_source
 from safelight.types import CardText
 
+SOURCE = "rtmp://127.0.0.1:1935/live/sk-12345?listen=1"
 CARD = CardText("card.local_outgoing", "This device paused the video by itself.", ("It can err.",))
+
+
+class _Opening:
+    """A session whose source is not open yet."""
+
+    info = None
 
 
 def event(state: State, reason: Reason = Reason.CLEAR, kind: str = "state") -> StreamEvent:
@@ -22,7 +34,7 @@ def shown(
     quiet: bool = False,
     live: bool = True,
 ) -> str:
-    seen = screen.Screen(quiet=quiet, moving=True, live=live, resume_key="r", listening="waiting")
+    seen = screen.Screen(quiet=quiet, moving=True, live=live, resume_key="r", source=SOURCE)
     for happened in events:
         seen.happened(happened)
     seen.stop(finished=True)
@@ -105,14 +117,13 @@ WIDTHS = range(24, 140)
 def test_the_live_line_is_cut_nowhere(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit is left out whole, and how long to wait is never what is left out."""
     text = "Interrupted: sound and picture stay paused until resumed"
-    seen = screen.Screen(quiet=True, moving=True, live=True, resume_key="r", listening="waiting")
+    seen = screen.Screen(quiet=True, moving=True, live=True, resume_key="r", source=SOURCE)
     seen.happened(event(State.LIVE))
     wanted = {
         "Live",
         "Interrupted",
         "Paused",
         "Starting",
-        "waiting",
         text,
         "resume possible in 7 s",
         "press r to resume",
@@ -130,3 +141,44 @@ def test_the_live_line_is_cut_nowhere(state: State, monkeypatch: pytest.MonkeyPa
         assert set(line.split(" · ")) <= wanted
         if state is State.INTERRUPTED and width >= 40:
             assert "resume possible in 7 s" in line
+
+
+def test_it_says_that_it_waits_once_a_publisher_can_connect(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, True])
+    asked: list[int] = []
+
+    def listens(port: int) -> bool:
+        asked.append(port)
+        return next(answers)
+
+    monkeypatch.setattr(screen, "listens", listens)
+    seen = screen.Screen(quiet=False, moving=False, live=True, resume_key=None, source=SOURCE)
+    session = cast(Session, _Opening())
+    seen.tick(session)
+    assert capsys.readouterr().err == ""
+    assert "nobody can connect yet" in seen._moving_line().plain
+    seen.tick(session)
+    seen.tick(session)
+    assert capsys.readouterr().err == "Waiting for a publisher\n"
+    line = seen._moving_line().plain
+    assert line.startswith("Waiting for a publisher at rtmp://127.0.0.1:1935/")
+    assert "sk-12345" not in line
+    assert asked == [1935, 1935]
+
+
+def test_a_port_is_listened_at_from_listen_on() -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+        assert not listens(port)
+        one.listen()
+        assert listens(port)
+    assert not listens(port)
+
+
+@pytest.mark.parametrize(("port", "written"), [(1936, ":1936"), (1935, "")])
+def test_an_address_that_names_no_port_means_that_of_rtmp(port: int, written: str) -> None:
+    source = f"rtmp://127.0.0.1{written}/live/k?listen=1"
+    assert port_of(source) == parse_source(source).port == port

@@ -9,6 +9,7 @@ import pytest
 from tests.evaluation import planted
 from tests.evaluation.planted import Stub, corpus, item, plan
 
+from safelight.errors import UsageError
 from safelight.evaluation import evaluating, evaluation, stretches
 from safelight.evaluation.evaluating import Plan
 from safelight.evaluation.evaluation import Evaluation
@@ -141,6 +142,15 @@ def test_what_is_left_out_is_said_first(tmp_path: Path) -> None:
     first = result.system[0]
     assert (first.id, first.value, first.n) == ("items_without_result", 1, 3)
     assert result.figure("items_of_unknown_truth").value == 1
+
+
+def test_a_run_of_which_no_file_is_there_never_began(tmp_path: Path) -> None:
+    gone = item(0, None, "a").model_copy(update={"drawing": None, "file": "gone.mkv"})
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(UsageError, match="none of the corpus's files is there"):
+        evaluated(plan(corpus(gone), folder=tmp_path, out=out))
+    assert not list(out.iterdir())
 
 
 @pytest.mark.slow

@@ -58,11 +58,8 @@ def files_opened(facts: Facts) -> Row:
 
 def shared_memory(facts: Facts) -> Row:
     """Memory with a name, and whether a judge could write to its ring."""
-    found = [
-        proc.SHM + name
-        for name in sorted(facts.watch.shared_memory)
-        if _is_ours(facts, proc.SHM + name)
-    ]
+    came = [proc.SHM + name for name in sorted(facts.watch.shared_memory)]
+    found = [name for name in came if _is_ours(facts, name)]
     found += [f"System V segment {s} of process {p}" for s, p in facts.watch.segments.items()]
     for pid, calls in (facts.calls or {}).items():
         if calls.shared:
@@ -82,6 +79,10 @@ def shared_memory(facts: Facts) -> Row:
     named = f"with a name: {len(found)}"
     if not rings and not found:
         return unchecked("shared memory", f"no judge's ring was to be seen: be root ({named})")
+    doubtful = [name for name in came if "safelight" in name and name not in found]
+    if doubtful and not found and not _knows_all_it_wrote(facts):
+        why = f"nobody can tell whose {doubtful[0]} is"
+        return unchecked("shared memory", f"{why}, another guard's or this one's ({named})")
     ring = f"judge maps its ring {'/'.join(sorted(set(rings)))}" if rings else "ring not seen"
     return row("shared memory", f"{named}; {ring}", found)
 
@@ -208,11 +209,15 @@ def _searched(facts: Facts) -> Iterator[tuple[Path, bool]]:
 
 def _may_be_its_own(facts: Facts, changed: Changed) -> bool:
     """Whether the guard may have written a file that nothing shows to be its own."""
-    if facts.calls is not None and not sum(facts.unread(tracing.OPENING).values()):
-        return False  # every file that it wrote is known
+    if _knows_all_it_wrote(facts):
+        return False
     uid = facts.guard.status.get("Uid", "").split()[:1]
     own = facts.is_its_own(changed.path) or facts.is_named(changed.path)
     return not own and (not uid or int(uid[0]) == changed.owner)
+
+
+def _knows_all_it_wrote(facts: Facts) -> bool:
+    return facts.calls is not None and not sum(facts.unread(tracing.OPENING).values())
 
 
 def _may_be(facts: Facts, path: Path) -> bool:
@@ -247,7 +252,7 @@ def _is_ours(facts: Facts, name: str) -> bool:
         return True
     mapped = {where for p in facts.processes for _, where in p.mapped}
     written = {path for c in (facts.calls or {}).values() for path in c.written}
-    return name in mapped or name in written or "safelight" in name
+    return name in mapped or name in written
 
 
 def _dumpable(facts: Facts, pid: int, who: str) -> list[str]:

@@ -86,7 +86,7 @@ def put(
 def sign(
     repository: Repository,
     key: KeyFile,
-    role: Annotated[str, typer.Option("--role", help="root or targets.")],
+    role: Annotated[str, typer.Option("--role", metavar="root|targets", help="What is signed.")],
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """Add one holder's signature to what is drafted, and print what it was put under."""

@@ -24,9 +24,7 @@ _NOT_PROTECTED: Final = 3
 
 Source = Annotated[
     str,
-    typer.Argument(
-        metavar="SOURCE", help="The real camera, or any source of `guard`. [device:/dev/video0]"
-    ),
+    typer.Argument(metavar="SOURCE", help="The real camera, or any source of `guard`."),
 ]
 Policy = Annotated[
     str | None, typer.Option(metavar="NAME|FILE", help="The policy to go by. [protect]")
@@ -69,7 +67,8 @@ def on(source: Source = DEFAULT_SOURCE, policy: Policy = None, region: Region = 
 @app.command("off", cls=PlainCommand)
 def off() -> int:
     """Stop the guarded camera, and do not start it at login."""
-    camera_unit.systemctl("disable", "--now", camera_unit.NAME)
+    hint = "end one that was started by hand with Ctrl-C"
+    camera_unit.systemctl("disable", "--now", camera_unit.NAME, hint=hint)
     typer.echo("Off.")
     return 0
 

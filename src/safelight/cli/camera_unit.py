@@ -14,6 +14,7 @@ from safelight.errors import UsageError
 
 NAME: Final = "safelight-camera.service"
 _PATIENCE_S: Final = 60.0
+_BY_HAND: Final = "run it by hand: safelight camera run SOURCE"
 _TEXT: Final = """\
 # Written by `safelight camera on`; removed by `safelight camera uninstall`.
 [Unit]
@@ -95,13 +96,12 @@ def remove() -> bool:
     return there
 
 
-def systemctl(*arguments: str) -> None:
-    """Have the user's systemd do something.
+def systemctl(*arguments: str, hint: str = _BY_HAND) -> None:
+    """Have the user's systemd do something; ``hint`` says what to do where it cannot.
 
     Raises:
         UsageError: there is none here, or it refuses.
     """
-    hint = "run it by hand: safelight camera run SOURCE"
     if shutil.which("systemctl") is None:
         raise UsageError("there is no systemd here", hint)
     try:

@@ -191,6 +191,7 @@ class _Said:
     """What the first lines say."""
 
     def __init__(self, source: str, sink: str, config: Path | None, written: Settings) -> None:
+        self.address = source
         self.source = safelight.redact(source)
         self.sink = safelight.redact(sink)
         self.config = config
@@ -210,15 +211,13 @@ def _follow(
             moving=moving,
             live=live,
             resume_key=RESUME_KEY if keys.there else None,
-            listening=f"Waiting for a publisher at {said.source}",
+            source=said.address,
         )
         screen.say(f"Guarding {said.source} → {said.sink}")
         if said.config is not None and said.keys:
             screen.say(f"from {said.config}: {said.keys}")
         if safelight.verify_policy(_policy(chosen)).adults_affirmed:
             screen.say(f"{_policy(chosen)} behaves as protect: no bundle counts people yet")
-        if session.info is None and not screen.moving:
-            screen.say("Waiting for a publisher")
         finished = False
         try:
             _watch(session, stop, outputs, screen, keys)

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -48,6 +49,9 @@ USAGE: Final = 2
 LOST: Final = 4
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+# What the library says where a word is no number.
+_NOT_A_NUMBER: Final = re.compile(r"Input should be a valid (integer|number)\b.*")
+_NUMBERS: Final = {"integer": "a whole number", "number": "a number"}
 _FLUSH_S: Final = 1.0  # how long a reader may take for the rest of our output
 
 app = typer.Typer(
@@ -196,6 +200,8 @@ def _flush() -> None:
 
 def _usage(error: typer.TyperException) -> str:
     message = str(getattr(error, "format_message", error.__str__)())
+    message = _NOT_A_NUMBER.sub(lambda found: f"give {_NUMBERS[found[1]]}", message)
+    message = message.replace("Input should be", "it should be")
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "safelight")
     return f"{message.rstrip('.')}: see `{path} --help`"

@@ -17,7 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from safelight import CardText, Reason, Report, Session, State, StreamEvent
+from safelight import CardText, Reason, Report, Session, State, StreamEvent, redact
+from safelight.cli.listening import listens, port_of
 
 _RATE_OVER_S: Final = 2.0  # the frame rate shown is that of the last two seconds
 _SAME_CARD_S: Final = 10.0  # a card is not shown again so soon
@@ -30,6 +31,7 @@ _SHORT: Final = {
     State.COVERED: "Paused",
     State.INTERRUPTED: "Interrupted",
 }
+_GETTING_READY: Final = "Starting: nobody can connect yet"
 _WAITING: Final = "Waiting for a publisher"
 _BETWEEN: Final = " · "
 # Content needs no words here: the card has them, and they were chosen with care.
@@ -67,16 +69,17 @@ class Screen:
     """What is shown while a stream is guarded. Only one thread uses it."""
 
     def __init__(
-        self, *, quiet: bool, moving: bool, live: bool, resume_key: str | None, listening: str
+        self, *, quiet: bool, moving: bool, live: bool, resume_key: str | None, source: str
     ) -> None:
         """``moving``: whether lines may be redrawn. ``live``: whether the source is.
-        ``listening``: what to say while it waits for a publisher."""
+        ``source``: its address, as it was given; it is shown without stream key."""
         self._console = _Console(stderr=True, highlight=False, emoji=False, markup=False)
         self._quiet = quiet
         self._live_source = live
         self._moving = moving and not quiet and self._console.is_terminal
         self._resume_key = resume_key
-        self._listening = listening
+        self._source = source
+        self._listens = False  # a publisher can connect
         self._live: Live | None = None
         self._progress: Progress | None = None
         self._covers = 0
@@ -86,11 +89,6 @@ class Screen:
         self._waiting = True  # for the source to open
         self._counted: deque[tuple[float, int]] = deque()
         self._card_shown: tuple[float, CardText] | None = None
-
-    @property
-    def moving(self) -> bool:
-        """Whether lines are redrawn: a terminal, and not told to be quiet."""
-        return self._moving
 
     def say(self, line: str) -> None:
         """Print one line."""
@@ -161,7 +159,12 @@ class Screen:
         self.say(line)
 
     def tick(self, session: Session) -> None:
-        """Draw what moves."""
+        """Draw what moves, and say when a publisher can connect."""
+        self._waiting = session.info is None
+        if self._waiting and not self._listens and listens(port_of(self._source)):
+            self._listens = True
+            if not self._moving:
+                self.say(_WAITING)
         if not self._moving:
             return
         now = time.monotonic()
@@ -170,7 +173,6 @@ class Screen:
             self._counted.popleft()
         info = session.info
         try:
-            self._waiting = info is None
             if info is not None and not info.live:
                 self._draw_progress(session, info.frames)
             else:
@@ -258,8 +260,10 @@ class Screen:
         now = time.monotonic()
         rest = [f"{self._rate():.0f} frames/s", f"covered {self._covers}×"]
         urgent: list[str] = []
-        if self._waiting:
-            full, short, rest = self._listening, _WAITING, []
+        if self._waiting and not self._listens:
+            full, short, rest = _GETTING_READY, _SHORT[State.PENDING], []
+        elif self._waiting:
+            full, short, rest = f"{_WAITING} at {redact(self._source)}", _WAITING, []
         elif self._back_until is not None:
             full = short = "The publisher left"
             urgent.append(f"{_whole(self._back_until - now)} s to come back")

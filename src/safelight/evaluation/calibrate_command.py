@@ -49,6 +49,7 @@ def calibrate(request: Request, tell: Tell) -> list[str]:
         checking.refuse_shared(corpus.clusters, manifest.read(other).clusters)
     folder = request.files or (request.corpus if request.corpus.is_dir() else request.corpus.parent)
     bundle = safelight.verify_bundle(request.setup.bundle, test_bundle=request.setup.test_bundle)
+    checking.refuse_absent(corpus, folder)
     data = scores(corpus, folder, request.setup, bundle, tell)
     prior = np.array([nats(bundle.calibration, float(s)) for s in data.scores], np.float64)
     fitted = calibrating.fit(data, request.method, prior=prior)

@@ -120,6 +120,16 @@ def refuse_shared(fitted_on: Iterable[str], evaluated_on: Iterable[str]) -> None
         )
 
 
+def refuse_absent(corpus: Corpus, folder: Path) -> None:
+    """Refuse a run of which no item is there: it would measure nothing, and count as begun.
+
+    Raises:
+        UsageError: the corpus is files alone, and ``folder`` has none of them.
+    """
+    if not any(item.file is None or place(item, folder).exists() for item in corpus.items):
+        raise UsageError("none of the corpus's files is there", "name their folder with --files")
+
+
 def place(item: Item, folder: Path) -> Path:
     """Return where an item's file lies.
 

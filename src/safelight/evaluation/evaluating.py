@@ -66,6 +66,7 @@ def run(plan: Plan, tell: Tell = lambda _done, _all: None) -> Ran:
     sealed = plan.key is not None
     if sealed and plan.workers is not threads:
         raise UsageError("a sealed run stays on one machine", "leave --ray out")
+    checking.refuse_absent(plan.corpus, plan.folder)
     known_as = checking.digests(plan.corpus, plan.folder)
     digest = protocol.corpus_digest(plan.corpus, plan.key, known_as)
     meant = protocol.of(plan.corpus, bundle, plan.setup, digest=digest, sealed=sealed)

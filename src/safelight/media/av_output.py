@@ -25,7 +25,7 @@ FORMATS: Final = {
     ".flv": "flv",
     ".ts": "mpegts",
 }
-_TAKES: Final = "use .mp4, .mov, .mkv, .flv or .ts"
+_TAKES: Final = "use .mp4, .m4v, .mov, .mkv, .flv or .ts"
 _LOST_FILE: Final = "make room, or give another place; nothing that looks whole was left"
 
 
