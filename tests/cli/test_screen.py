@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 
-from safelight import Reason, Session, State, StreamEvent
+from safelight import Reason, Session, State, StreamEvent, redact
 from safelight.cli import screen
 from safelight.cli.listening import listens, port_of
 from safelight.media.address import parse_source
 from safelight.types import CardText
 
-SOURCE = "rtmp://127.0.0.1:1935/live/sk-12345?listen=1"
+SOURCE = redact("rtmp://127.0.0.1:1935/live/sk-12345?listen=1")
 CARD = CardText("card.local_outgoing", "This device paused the video by itself.", ("It can err.",))
 
 
@@ -181,4 +181,4 @@ def test_a_port_is_listened_at_from_listen_on() -> None:
 @pytest.mark.parametrize(("port", "written"), [(1936, ":1936"), (1935, "")])
 def test_an_address_that_names_no_port_means_that_of_rtmp(port: int, written: str) -> None:
     source = f"rtmp://127.0.0.1{written}/live/k?listen=1"
-    assert port_of(source) == parse_source(source).port == port
+    assert port_of(redact(source)) == parse_source(source).port == port

@@ -8,9 +8,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
+from tests.cli.running import until
 from tests.media.test_av_rtmp import Listening, free_port, publish
 
 from safelight.errors import EndOfStream, SafelightError, SourceError, SourceLostError
@@ -30,13 +30,6 @@ def url() -> str:
     return f"rtmp://127.0.0.1:{free_port()}/live/SECRET"
 
 
-def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.01)
-
-
 def test_what_is_published_is_read(url: str) -> None:
     listening = Listening(url, decodes=Apart())
     publish(url)
@@ -54,11 +47,11 @@ def test_a_publisher_that_comes_back_is_another_process(url: str) -> None:
     publishing = threading.Thread(target=publish, args=(url, 30, 0, 0.02), daemon=True)
     publishing.start()
     # While it publishes: once it has gone, the next process may listen already.
-    _until(lambda: bool(listening.pictures))
+    until(lambda: bool(listening.pictures))
     reads, *_ = decodes.pids()
     publishing.join(20)
     publish(url, 30)
-    _until(lambda: len(listening.pictures) == 60)
+    until(lambda: len(listening.pictures) == 60)
     assert decodes.pids()
     assert reads not in decodes.pids()
     listening.source.close()
@@ -125,7 +118,7 @@ def test_a_process_that_goes_or_stops_is_a_loss(
             publish(url, 500, pause_s=0.02)
 
     threading.Thread(target=slowly, daemon=True).start()
-    _until(lambda: bool(listening.pictures))
+    until(lambda: bool(listening.pictures))
     for pid in decodes.pids():
         os.kill(pid, number)
     listening.wait()
@@ -140,7 +133,7 @@ def test_a_process_that_stops_while_a_publisher_is_away_is_not_waited_for(
     decodes = Apart()
     listening = Listening(url, decodes=decodes, comeback_s=3.0)
     publish(url, 15)
-    _until(lambda: listening.source.back_within_s is not None)
+    until(lambda: listening.source.back_within_s is not None)
     for pid in decodes.pids():
         os.kill(pid, signal.SIGSTOP)
     listening.wait()

@@ -10,20 +10,17 @@ import typer
 
 import safelight
 from safelight.cli import bundle_signing
-from safelight.cli.plain_help import PlainCommand
+from safelight.cli.plain_help import PlainApp
 
 if TYPE_CHECKING:
     from safelight.bundle.signatures import Signing
 
-app = typer.Typer(help="Pull, list, show, verify and sign what judges.")
-for _name, _does, _command in (
-    ("new-key", "Key holders: make a signing key.", bundle_signing.new_key),
-    ("new-root", "Key holders: draft who may sign.", bundle_signing.new_root),
-    ("put", "Publishers: draft a bundle's signatures.", bundle_signing.put),
-    ("sign", "Key holders: sign a draft.", bundle_signing.sign),
-    ("publish", "Publishers: say what is newest.", bundle_signing.publish),
-):
-    app.command(_name, cls=PlainCommand, short_help=_does)(_command)
+app = PlainApp(help="Pull, list, show, verify and sign what judges.")
+app.command("new-key", short_help="Key holders: make a signing key.")(bundle_signing.new_key)
+app.command("new-root", short_help="Key holders: draft who may sign.")(bundle_signing.new_root)
+app.command("put", short_help="Publishers: draft a bundle's signatures.")(bundle_signing.put)
+app.command("sign", short_help="Key holders: sign a draft.")(bundle_signing.sign)
+app.command("publish", short_help="Publishers: say what is newest.")(bundle_signing.publish)
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[DIR]", help="The bundle's folder. [the default one]")
 ]
@@ -37,7 +34,7 @@ def _top(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-@app.command("list", cls=PlainCommand)
+@app.command("list")
 def list_() -> int:
     """List the bundles that come with Safelight or were pulled, and where they are."""
     default = safelight.default_folder()
@@ -57,7 +54,7 @@ def list_() -> int:
     return 0
 
 
-@app.command(cls=PlainCommand)
+@app.command()
 def pull(
     repository: Annotated[str, typer.Argument(metavar="REPO", help="https:// address or folder.")],
     into: Annotated[
@@ -78,7 +75,7 @@ def pull(
     return 0
 
 
-@app.command(cls=PlainCommand)
+@app.command()
 def show(folder: Folder = None, test_bundle: TestBundle = False) -> int:
     """Print what a bundle declares, once every file of it was checked."""
     where = folder or safelight.default_folder()
@@ -108,7 +105,7 @@ def show(folder: Folder = None, test_bundle: TestBundle = False) -> int:
     return 0
 
 
-@app.command(cls=PlainCommand)
+@app.command()
 def verify(folder: Folder = None, test_bundle: TestBundle = False) -> int:
     """Check signatures and every file of a bundle; status 3 unless it may judge."""
     bundle = safelight.verify_bundle(folder, test_bundle=test_bundle)

@@ -12,10 +12,10 @@ from safelight import messages
 from safelight.cli import camera_run, camera_test, camera_unit
 from safelight.cli.camera_running import Running, find
 from safelight.cli.camera_users import users
-from safelight.cli.plain_help import PlainCommand
+from safelight.cli.plain_help import PlainApp
 from safelight.errors import UsageError
 
-app = typer.Typer(
+app = PlainApp(
     help="Offer a guarded camera to other apps.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -36,7 +36,7 @@ Region = Annotated[
 DEFAULT_SOURCE: Final = "device:/dev/video0"
 
 
-@app.command("on", cls=PlainCommand)
+@app.command("on")
 def on(source: Source = DEFAULT_SOURCE, policy: Policy = None, region: Region = None) -> int:
     """Start the guarded camera, now and at every login."""
     safelight.source(source)
@@ -64,7 +64,7 @@ def on(source: Source = DEFAULT_SOURCE, policy: Policy = None, region: Region = 
     return 0
 
 
-@app.command("off", cls=PlainCommand)
+@app.command("off")
 def off() -> int:
     """Stop the guarded camera, and do not start it at login."""
     hint = "end one that was started by hand with Ctrl-C"
@@ -73,7 +73,7 @@ def off() -> int:
     return 0
 
 
-@app.command("uninstall", cls=PlainCommand)
+@app.command("uninstall")
 def uninstall() -> int:
     """Stop it and remove what `on` wrote."""
     place = camera_unit.path()
@@ -94,7 +94,7 @@ def uninstall() -> int:
     return 0
 
 
-@app.command("run", cls=PlainCommand)
+@app.command("run")
 def run(
     source: Source = DEFAULT_SOURCE,
     policy: Policy = None,
@@ -107,7 +107,7 @@ def run(
     return camera_run.run(source, to, policy=policy, region=region)
 
 
-@app.command("status", cls=PlainCommand)
+@app.command("status")
 def status(
     device: Annotated[
         list[Path] | None,
@@ -136,7 +136,7 @@ def _said(running: Running | None, direct: list[str]) -> list[str]:
     return [f"Protected ({running.state})"]
 
 
-@app.command("test", cls=PlainCommand)
+@app.command("test")
 def test() -> int:
     """Show the test card to the running guard, and look at what comes out.
 

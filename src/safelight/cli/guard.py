@@ -191,7 +191,6 @@ class _Said:
     """What the first lines say."""
 
     def __init__(self, source: str, sink: str, config: Path | None, written: Settings) -> None:
-        self.address = source
         self.source = safelight.redact(source)
         self.sink = safelight.redact(sink)
         self.config = config
@@ -211,7 +210,7 @@ def _follow(
             moving=moving,
             live=live,
             resume_key=RESUME_KEY if keys.there else None,
-            source=said.address,
+            source=said.source,
         )
         screen.say(f"Guarding {said.source} → {said.sink}")
         if said.config is not None and said.keys:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Final
 from urllib.parse import urlsplit
 
-_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_LISTENS: Final = "0A"  # TCP_LISTEN, in the kernel's include/net/tcp_states.h
+from safelight.audit import proc
+
+_TCP: Final = ("tcp", "tcp6")
 _RTMP_PORT: Final = 1935  # of an address that names none
 
 
@@ -21,14 +22,6 @@ def listens(port: int) -> bool:
 
     Asking by connecting would be taken for a publisher.
     """
-    seen = False
-    for table in _TABLES:
-        try:
-            lines = table.read_text().splitlines()[1:]
-        except OSError:
-            continue
-        seen = True
-        sockets = [line.split() for line in lines]
-        if any(one[1].endswith(f":{port:04X}") and one[3] == _LISTENS for one in sockets):
-            return True
-    return not seen
+    seen = proc.sockets(os.getpid()).values()
+    there = (s for s in seen if s.kind in _TCP and s.listens)
+    return not seen or any(s.local.endswith(f":{port}") for s in there)

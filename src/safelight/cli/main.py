@@ -40,7 +40,7 @@ from safelight.cli import (
     screen,
     testcard,
 )
-from safelight.cli.plain_help import PlainCommand
+from safelight.cli.plain_help import PlainApp
 from safelight.cli.stopping import Stopped
 from safelight.errors import EndOfStream, SafelightError
 
@@ -54,7 +54,7 @@ _NOT_A_NUMBER: Final = re.compile(r"Input should be a valid (integer|number)\b.*
 _NUMBERS: Final = {"integer": "a whole number", "number": "a number"}
 _FLUSH_S: Final = 1.0  # how long a reader may take for the rest of our output
 
-app = typer.Typer(
+app = PlainApp(
     name="safelight",
     help="Judges live video on this device before it leaves, and covers what must not.",
     epilog="Exit status: 0 ended as asked · 2 usage, or cannot be opened, or interrupted before it"
@@ -64,19 +64,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("guard", cls=PlainCommand)(guard.guard)
-app.command("call", cls=PlainCommand)(call.call)
-app.command("demo", cls=PlainCommand)(demo.demo)
-app.command("testcard", cls=PlainCommand)(testcard.write_card)
-app.command("doctor", cls=PlainCommand)(doctor.doctor)
+app.command("guard")(guard.guard)
+app.command("call")(call.call)
+app.command("demo")(demo.demo)
+app.command("testcard")(testcard.write_card)
+app.command("doctor")(doctor.doctor)
 app.add_typer(camera.app, name="camera")
 app.add_typer(policy.app, name="policy")
 app.add_typer(bundle.app, name="bundle")
-app.command("bench", cls=PlainCommand)(bench.bench)
-app.command("audit", cls=PlainCommand)(audit.audit)
-app.command("evaluate", cls=PlainCommand)(evaluate.evaluate)
-app.command("calibrate", cls=PlainCommand)(calibrate.calibrate)
-app.command("evidence", cls=PlainCommand)(evidence.evidence)
+app.command("bench")(bench.bench)
+app.command("audit")(audit.audit)
+app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
+app.command("evidence")(evidence.evidence)
 
 
 @app.callback(invoke_without_command=True)

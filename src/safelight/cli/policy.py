@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import safelight
-from safelight.cli.plain_help import PlainCommand
+from safelight.cli.plain_help import PlainApp
 
-app = typer.Typer(help="List, show and check policies.")
+app = PlainApp(help="List, show and check policies.")
 Named = Annotated[str, typer.Argument(metavar="NAME|FILE", help="One of ours, or a file.")]
 
 
@@ -19,7 +19,7 @@ def _top(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-@app.command("list", cls=PlainCommand)
+@app.command("list")
 def list_() -> int:
     """List the policies that come with Safelight."""
     for name in safelight.policy_names():
@@ -28,7 +28,7 @@ def list_() -> int:
     return 0
 
 
-@app.command(cls=PlainCommand)
+@app.command()
 def show(name: Named) -> int:
     """Print a policy, and what it comes to in this version."""
     policy = safelight.verify_policy(name)
@@ -50,7 +50,7 @@ def show(name: Named) -> int:
     return 0
 
 
-@app.command(cls=PlainCommand)
+@app.command()
 def check(file: Named) -> int:
     """See whether a policy file validates."""
     policy = safelight.verify_policy(file)

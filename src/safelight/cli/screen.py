@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from safelight import CardText, Reason, Report, Session, State, StreamEvent, redact
+from safelight import CardText, Reason, Report, Session, State, StreamEvent
 from safelight.cli.listening import listens, port_of
 
 _RATE_OVER_S: Final = 2.0  # the frame rate shown is that of the last two seconds
@@ -72,7 +72,7 @@ class Screen:
         self, *, quiet: bool, moving: bool, live: bool, resume_key: str | None, source: str
     ) -> None:
         """``moving``: whether lines may be redrawn. ``live``: whether the source is.
-        ``source``: its address, as it was given; it is shown without stream key."""
+        ``source``: its address, without its stream key."""
         self._console = _Console(stderr=True, highlight=False, emoji=False, markup=False)
         self._quiet = quiet
         self._live_source = live
@@ -263,7 +263,7 @@ class Screen:
         if self._waiting and not self._listens:
             full, short, rest = _GETTING_READY, _SHORT[State.PENDING], []
         elif self._waiting:
-            full, short, rest = f"{_WAITING} at {redact(self._source)}", _WAITING, []
+            full, short, rest = f"{_WAITING} at {self._source}", _WAITING, []
         elif self._back_until is not None:
             full = short = "The publisher left"
             urgent.append(f"{_whole(self._back_until - now)} s to come back")
